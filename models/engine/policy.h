@@ -1,0 +1,58 @@
+// The batching policy: which waiting sequences join at this decoder step. A pure function without lock or clock.
+#ifndef PETIT_MODELS_ENGINE_POLICY_H_
+#define PETIT_MODELS_ENGINE_POLICY_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+namespace petit::engine {
+
+// How sequences are grouped. Continuous is what a server wants; the others are there to be compared with.
+enum class BatchingMode {
+  kContinuous,  // newcomers join between decoder steps, the finished leave at once
+  kStatic,      // a batch is formed when the replica is idle and nobody joins until all of it has finished
+  kOneAtATime,
+};
+
+struct BatchingLimits {
+  BatchingMode mode = BatchingMode::kContinuous;
+  int max_rows = 64;                        // decoder rows stepped together
+  std::int64_t max_kv_bytes = 1 << 30;      // sum of Footprint over the admitted, reserved at admission
+  int max_encoder_tokens_per_step = 1024;   // newcomers' source tokens encoded between two steps
+  int max_queue_length = 256;               // sequences waiting; one more is refused
+  std::int64_t max_queue_bytes = 16 << 20;  // source ids waiting, in bytes
+  double max_score_share = 0.5;             // of the worker's time, while sequences decode
+  int max_score_tokens_per_chunk = 1024;    // source + target tokens of one Score call
+};
+
+struct Waiting {
+  int source_tokens = 0;
+  int rows = 0;
+  std::int64_t kv_bytes = 0;  // Footprint of this sequence
+  absl::Time deadline = absl::InfiniteFuture();
+  bool cancelled = false;
+};
+
+struct ActiveLoad {
+  int sequences = 0;
+  int rows = 0;  // reserved: each sequence counts its maximum
+  std::int64_t kv_bytes = 0;
+};
+
+struct Admission {
+  std::vector<int> admit;    // indices into the queue, ascending
+  std::vector<int> expired;  // deadline passed
+  std::vector<int> cancelled;
+};
+
+// First come, first served: the first sequence that does not fit stops admission, so that none starves. A
+// sequence whose source alone exceeds max_encoder_tokens_per_step is admitted as the only newcomer of its step.
+Admission Admit(absl::Span<const Waiting> queue, const ActiveLoad& active, absl::Time now,
+                const BatchingLimits& limits);
+
+}  // namespace petit::engine
+
+#endif  // PETIT_MODELS_ENGINE_POLICY_H_
