@@ -1,0 +1,69 @@
+// The configuration as the server's parts want it: checked, with defaults filled in and paths made absolute. Plain
+// structs without Protobuf, so that the registry and the engine do not depend on how it is written down.
+#ifndef PETIT_SERVER_CONFIG_SETTINGS_H_
+#define PETIT_SERVER_CONFIG_SETTINGS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "models/decoding/options.h"
+#include "models/engine/policy.h"
+
+namespace petit::serving {
+
+struct Prompt {
+  std::string source_language;
+  std::string target_language;
+  std::string prefix;
+};
+
+enum class Precision { kFp32, kBf16, kInt8, kInt8Static };
+enum class ExecutorKind { kTorch, kNative };
+
+struct ModelSettings {
+  std::string name;
+  // Exactly one of the two: a checkpoint directory (served as version 1), or versions below versions_root/VERSION/.
+  std::string checkpoint;
+  std::string versions_root;
+  std::optional<std::int64_t> specific_version;  // with versions_root; absent: latest, or what SetServedVersion chose
+
+  Precision precision = Precision::kFp32;
+  ExecutorKind executor = ExecutorKind::kTorch;
+  std::string device = "cpu";
+  bool allow_cpu_fallback = false;
+  bool load_later = false;
+  std::vector<Prompt> prompts;
+  engine::BatchingLimits batching;
+  decoding::DecodingOptions default_decoding;
+  int max_source_tokens = 512;
+  int max_new_tokens_limit = 512;
+  int max_beams_limit = 16;
+  std::string tokenizer_sha256;  // lower-case hex, or empty
+};
+
+struct RequestLimits {
+  int max_texts_per_request = 1024;
+  int max_text_bytes = 65536;
+  int max_message_bytes = 4 << 20;
+  int max_stream_texts_in_flight = 64;
+  std::int64_t max_score_buffer_bytes = std::int64_t{256} << 20;
+};
+
+enum class LogLevel { kDebug, kInfo, kWarning, kError };
+
+struct ServerSettings {
+  std::string listen = "127.0.0.1:50051";
+  std::string metrics_listen;  // empty: none
+  int torch_threads = 0;       // 0: number of cores
+  std::vector<ModelSettings> models;
+  RequestLimits limits;
+  absl::Duration drain_timeout = absl::Seconds(30);
+  LogLevel log_level = LogLevel::kInfo;
+};
+
+}  // namespace petit::serving
+
+#endif  // PETIT_SERVER_CONFIG_SETTINGS_H_

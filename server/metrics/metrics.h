@@ -1,0 +1,54 @@
+// Prometheus metrics of the server. Knows prometheus-cpp, not gRPC.
+//
+// Names, labels and units: petit_requests_total{method,model,code}, petit_request_seconds{method,model},
+// petit_queue_seconds{model}, petit_first_token_seconds{model}, petit_step_seconds{model},
+// petit_step_sequences{model}, petit_source_tokens_total{model}, petit_target_tokens_total{model},
+// petit_queue_length{model}, petit_active_sequences{model}, petit_rejected_total{model,reason},
+// petit_model_ready{model}, petit_model_bytes{model}, petit_model_info{model,version,precision,device,executor},
+// petit_build_info{version,...} and process_*.
+#ifndef PETIT_SERVER_METRICS_METRICS_H_
+#define PETIT_SERVER_METRICS_METRICS_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "models/engine/replica.h"
+#include "server/registry/registry.h"
+
+namespace petit::serving {
+
+class Metrics {
+ public:
+  // Series of the configured models exist from the start, at zero. Anything else is labelled "unknown".
+  explicit Metrics(const std::vector<std::string>& model_names);
+  ~Metrics();
+
+  // One finished call, failures too. `method` is "Translate", "StreamTranslate", ...; `code` the status' name
+  // ("OK", "NOT_FOUND"). A stream counts once, as a call; its texts are in the token and queue series.
+  void CountRequest(std::string_view method, std::string_view model, std::string_view code, absl::Duration took);
+
+  // What a model's replicas report into. Lives as long as the returned pointer; one per model, shared by versions.
+  std::shared_ptr<engine::ReplicaObserver> observer(std::string_view model);
+
+  // Updates petit_model_ready, _bytes and _info.
+  void OnModelStatus(const ModelStatus& status);
+
+  // Serves /metrics on HOST:PORT (port 0: the kernel's choice) and returns the address bound. Several slow or
+  // half-sent requests do not block a scrape. UNAVAILABLE: the port is in use.
+  absl::StatusOr<std::string> Listen(const std::string& address);
+
+  // The exposition in text format, as /metrics serves it.
+  std::string Text() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace petit::serving
+
+#endif  // PETIT_SERVER_METRICS_METRICS_H_
