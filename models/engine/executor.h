@@ -1,8 +1,9 @@
 // The seam between what decides (decoding, batching, server) and what computes. std and Abseil only.
 //
 // An executor runs one model on one device. It is owned and called by one thread, its replica's worker; it needs
-// no locks. It knows nothing of requests, beams or time: it holds the encoder side of admitted *slots* and the
-// decoder side (the self-attention cache) of the *rows* of the last step.
+// no locks. Only info() and Footprint(), which depend on nothing that changes, are called from other threads. It knows
+// nothing of requests, beams or time: it holds the encoder side of admitted *slots* and the decoder side (the
+// self-attention cache) of the *rows* of the last step.
 #ifndef PETIT_MODELS_ENGINE_EXECUTOR_H_
 #define PETIT_MODELS_ENGINE_EXECUTOR_H_
 
@@ -80,8 +81,9 @@ class Executor {
   virtual absl::Status Admit(absl::Span<const Newcomer> newcomers) = 0;
 
   // Runs one decoder step over all rows. Rows of the previous Step that no row names as parent are dropped, so a
-  // row to be kept must be stepped. Rows of a parent may be several (beams) and in any order. After an error the
-  // state of all rows is lost; slots stay admitted until released.
+  // row to be kept must be stepped. `results` comes empty and leaves with one entry per row, in the rows' order. Rows
+  // of a parent may be several (beams) and in any order. After an error the state of all rows is lost; slots stay
+  // admitted until released.
   virtual absl::Status Step(absl::Span<const StepRow> rows, std::vector<decoding::RowResult>* results) = 0;
 
   // Scores pairs without touching slots or rows.

@@ -19,13 +19,16 @@ enum class BatchingMode {
 
 struct BatchingLimits {
   BatchingMode mode = BatchingMode::kContinuous;
-  int max_rows = 64;                        // decoder rows stepped together
-  std::int64_t max_kv_bytes = 1 << 30;      // sum of Footprint over the admitted, reserved at admission
-  int max_encoder_tokens_per_step = 1024;   // newcomers' source tokens encoded between two steps
-  int max_queue_length = 256;               // sequences waiting; one more is refused
-  std::int64_t max_queue_bytes = 16 << 20;  // source ids waiting, in bytes
-  double max_score_share = 0.5;             // of the worker's time, while sequences decode
-  int max_score_tokens_per_chunk = 1024;    // source + target tokens of one Score call
+  int max_rows = 64;                       // decoder rows stepped together
+  std::int64_t max_kv_bytes = 1 << 30;     // sum of Footprint over the admitted, reserved at admission
+  int max_encoder_tokens_per_step = 1024;  // newcomers' source tokens encoded between two steps, in every mode
+  // Sequences waiting and the bytes of their source ids; what would exceed either is refused. Pairs to score wait
+  // in a queue of their own with the same two limits (there, the bytes of source and target ids).
+  int max_queue_length = 256;
+  std::int64_t max_queue_bytes = 16 << 20;
+  // Of the worker's time while sequences decode: 0 scores only when none does, 1 scores a chunk after every step.
+  double max_score_share = 0.5;
+  int max_score_tokens_per_chunk = 1024;  // source + target tokens of one Score call
 };
 
 struct Waiting {
@@ -43,13 +46,15 @@ struct ActiveLoad {
 };
 
 struct Admission {
-  std::vector<int> admit;    // indices into the queue, ascending
-  std::vector<int> expired;  // deadline passed
-  std::vector<int> cancelled;
+  std::vector<int> admit;      // indices into the queue, ascending
+  std::vector<int> expired;    // ascending; deadline passed
+  std::vector<int> cancelled;  // ascending
 };
 
 // First come, first served: the first sequence that does not fit stops admission, so that none starves. A
-// sequence whose source alone exceeds max_encoder_tokens_per_step is admitted as the only newcomer of its step.
+// sequence whose source alone exceeds max_encoder_tokens_per_step is admitted as the only newcomer of its step. A
+// sequence that exceeds max_rows or max_kv_bytes by itself is never admitted: whoever queues refuses it.
+// A cancelled sequence is reported as cancelled even when its deadline (`deadline <= now`) has passed too.
 Admission Admit(absl::Span<const Waiting> queue, const ActiveLoad& active, absl::Time now,
                 const BatchingLimits& limits);
 

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "models/decoding/decoder.h"
 #include "models/engine/executor.h"
@@ -39,7 +41,7 @@ struct SequenceRequest {
   std::uint64_t sequence_index = 0;   // place in its request, for sampling
   absl::Time deadline = absl::InfiniteFuture();
   CancelFlag cancelled;  // may be null
-  // Called exactly once, from the worker thread (or from Submit's thread never): must not block.
+  // Called exactly once, from the worker thread (never from Submit's), outside of any lock: must not block.
   // OK, DEADLINE_EXCEEDED, CANCELLED, RESOURCE_EXHAUSTED (device full), UNAVAILABLE (stopped), INTERNAL.
   std::function<void(absl::StatusOr<SequenceResult>)> done;
 };
@@ -48,23 +50,29 @@ struct ScoreRequest {
   std::vector<TokenId> source_ids;
   std::vector<TokenId> target_ids;
   bool want_log_probs = false;
-  std::shared_ptr<const std::vector<float>> reference_log_probs;  // may be null
+  // May be null. [target_ids.size() * distribution_size]
+  std::shared_ptr<const std::vector<float>> reference_log_probs;
   absl::Time deadline = absl::InfiniteFuture();
   CancelFlag cancelled;
   std::function<void(absl::StatusOr<ScoreResult>)> done;  // as SequenceRequest::done
 };
 
 // What a replica tells about itself. Called from the worker thread or the submitter's; must be cheap and
-// thread-safe. Every method has an empty default.
+// thread-safe, and must not call the replica. Every method has an empty default.
 class ReplicaObserver {
  public:
   virtual ~ReplicaObserver() = default;
+  // Waiting sequences. Called under the queue's lock, so that the last call tells the present length.
   virtual void OnQueueLength(int /*sequences*/) {}
-  virtual void OnActive(int /*sequences*/) {}
-  virtual void OnRejected(std::string_view /*reason*/) {}  // "queue_length", "queue_bytes", "deadline"...
+  virtual void OnActive(int /*sequences*/) {}  // admitted and not yet answered
+  // Once per refused call: "invalid", "too_large" (could never fit), "queue_length", "queue_bytes", "stopping".
+  // Once per sequence whose deadline passed before it was admitted: "deadline".
+  virtual void OnRejected(std::string_view /*reason*/) {}
   virtual void OnAdmitted(absl::Duration /*queued*/, int /*source_tokens*/) {}
-  virtual void OnStep(absl::Duration /*took*/, int /*sequences*/, int /*rows*/) {}
+  virtual void OnStep(absl::Duration /*took*/, int /*sequences*/, int /*rows*/) {}  // the executor's Step alone
   virtual void OnFirstToken(absl::Duration /*since_submission*/) {}
+  // Once per accepted sequence, before its `done`. `target_tokens`: generated ones of all returned hypotheses, EOS
+  // included; 0 after a failure.
   virtual void OnFinished(const absl::Status& /*status*/, int /*target_tokens*/) {}
 };
 
@@ -76,20 +84,27 @@ struct ReplicaOptions {
 };
 
 // The single-threaded heart: queue, active sequences, executor. `Replica` runs it on a thread; tests drive it by
-// hand, step by step. Enqueue/EnqueueScore are the only methods that may be called from other threads.
+// hand, step by step. Enqueue, EnqueueScore and StopAccepting are the only methods that may be called from other
+// threads, and from a `done`.
 class ReplicaLoop {
  public:
   ReplicaLoop(std::unique_ptr<Executor> executor, ReplicaOptions options);
+  // What is still queued or active fails with UNAVAILABLE.
   ~ReplicaLoop();
 
-  // Takes the request, or says why not and leaves `done` uncalled: RESOURCE_EXHAUSTED (queue full, or a sequence
-  // that could never fit), UNAVAILABLE (stopping), INVALID_ARGUMENT (ids out of range, empty source).
+  // Takes the request, or says why not and leaves `done` uncalled: RESOURCE_EXHAUSTED (queue full: try again),
+  // UNAVAILABLE (stopping), INVALID_ARGUMENT (ids out of range, empty source, or more than could ever fit: more
+  // rows, key/value bytes or sequences than the limits allow).
   absl::Status Enqueue(SequenceRequest request);
   // All or nothing: a request of several texts is not torn apart by a full queue.
   absl::Status Enqueue(std::vector<SequenceRequest> requests);
   absl::Status EnqueueScore(ScoreRequest request);
 
-  // One turn: drop the expired and the cancelled, admit, step, score a chunk. False if there was nothing to do.
+  // Refuses newcomers with UNAVAILABLE from now on; the accepted are served.
+  void StopAccepting();
+
+  // One turn: drop the expired and the cancelled, admit, step, score a chunk. False if there was nothing to do:
+  // then nothing waits either, since whatever waits alone fits.
   bool RunOnce();
 
   bool HasWork() const;
@@ -106,24 +121,29 @@ class ReplicaLoop {
 class Replica {
  public:
   Replica(std::unique_ptr<Executor> executor, ReplicaOptions options);
-  // Stops at once: what is queued or active fails with UNAVAILABLE. Drain first for a graceful end.
+  // Stops after the executor call in progress: what is queued or active fails with UNAVAILABLE, and all `done`s have
+  // returned. Drain first for a graceful end. A `done` may destroy its replica (the last user of an unloaded model
+  // does); then the worker ends by itself, after this returns.
   ~Replica();
 
+  // As ReplicaLoop::Enqueue and EnqueueScore; from any thread.
   absl::Status Submit(SequenceRequest request);
   absl::Status Submit(std::vector<SequenceRequest> requests);
   absl::Status SubmitScore(ScoreRequest request);
 
-  // Wakes the worker so that it notices a cancellation at once rather than at its next step.
+  // Wakes the worker so that it notices a cancellation at once. A worker that is busy notices before its next step
+  // even without this call.
   void NotifyCancelled();
 
-  // Refuses newcomers, then waits until all accepted work is done or the deadline has passed; true if all is done.
+  // Refuses newcomers, then waits until all accepted work is done or the deadline (of the system's clock) has
+  // passed; true if all is done. Not from a `done`.
   bool Drain(absl::Time deadline);
 
   const ExecutorInfo& info() const;
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // the worker holds it too
 };
 
 }  // namespace petit::engine
