@@ -48,6 +48,10 @@ struct DecodingOptions {
 // Says what is wrong with the options and what would be right, or nothing.
 std::optional<std::string> Validate(const DecodingOptions& options);
 
+// The same for what only a model's vocabulary can tell: every id that the options name must lie in
+// [0, vocab_size), because executors use ids as indices.
+std::optional<std::string> ValidateIds(const DecodingOptions& options, int vocab_size);
+
 // Rows that one sequence occupies at most: beams, or samples.
 int MaxRows(const DecodingOptions& options);
 
