@@ -42,7 +42,8 @@ class Checkpoint {
   // Opens and validates everything: JSON, offsets, overlaps, gaps, duplicate names, dtypes, byte counts, the names
   // and shapes that config.json asks for, and that every value is finite. Allocates nothing of the tensors' size
   // and leaves no page of them resident. NOT_FOUND: no such directory or file. INVALID_ARGUMENT: anything wrong
-  // inside; the message names the file, the tensor, and what was expected.
+  // inside; the message names the file, the tensor, and what was expected. spiece.model is not opened but for the
+  // digest: whoever loads the tokenizer says what is wrong with it, or that there is none.
   static absl::StatusOr<Checkpoint> Open(const std::string& directory);
 
   Checkpoint(Checkpoint&&) noexcept;
@@ -54,7 +55,9 @@ class Checkpoint {
   const GenerationConfig& generation_config() const;
   std::string tokenizer_path() const;  // DIRECTORY/spiece.model
 
-  // A tensor of t5::RequiredTensors(config()); it is there, with the shape that the config asks for.
+  // A tensor of t5::RequiredTensors(config()); it is there, with the shape that the config asks for. Any other name
+  // gives an empty view. The views live as long as the checkpoint. The files must not be cut or written meanwhile
+  // (reading a page that is gone raises SIGBUS): replace a checkpoint by rename, never in place.
   TensorView tensor(std::string_view name) const;
 
   // Gives a tensor's pages back to the kernel. They are read again when touched again.
@@ -63,8 +66,9 @@ class Checkpoint {
   std::int64_t bytes_on_disk() const;  // of the safetensors files
   std::int64_t parameters() const;
 
-  // SHA-256, hex, over config.json, tensors (name, dtype, shape, data, in RequiredTensors' order) and spiece.model:
-  // the same for the same model, however it is sharded.
+  // SHA-256, hex, over what results depend on: the values of config.json and generation_config.json that this class
+  // gives (dropout_rate apart), the tensors (name, dtype, shape, data, in RequiredTensors' order), spiece.model. The
+  // same for the same model, however it is sharded and whoever wrote its JSON.
   const std::string& digest() const;
 
  private:
