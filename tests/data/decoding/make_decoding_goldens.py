@@ -336,7 +336,25 @@ def random_options(rng, vocab):
     return options
 
 
-def random_cases(seed, vocab, wanted):
+def scarce_options(rng):
+    """Bans that leave fewer candidates than beams want, so that upstream's -1e9 take part."""
+    options = {"max_new_tokens": rng.randint(1, 6), "num_beams": rng.randint(2, 5)}
+    options["num_return_sequences"] = options["num_beams"]
+    options["length_penalty"] = rng.choice((0.0, 0.5, 1.0, 2.0))
+    options["early_stopping"] = rng.choice((False, True, "never"))
+    options["bad_words"] = [[i] for i in rng.sample((0, 2, 3, 4), rng.randint(2, 4))]
+    if rng.random() < 0.3:
+        options["forced_bos"] = rng.randrange(2, 5)
+    if rng.random() < 0.3:
+        options["min_new_tokens"] = rng.randint(1, options["max_new_tokens"])
+    if rng.random() < 0.3:
+        options["no_repeat_ngram_size"] = rng.randint(1, 2)
+    if rng.random() < 0.3:
+        options["forced_eos"] = 1
+    return options
+
+
+def random_cases(name, seed, vocab, wanted, make_options):
     rng = random.Random(seed)
     model = ScriptedT5(vocab)
     cases, dropped = [], {"near tie": 0, "order of equals": 0, "nothing left": 0}
@@ -347,7 +365,7 @@ def random_cases(seed, vocab, wanted):
         by_last = torch.tensor(hashed_table(table["seed"], vocab, table["spread"]))
         by_last[:, 1] += table["eos_bonus"]
         model.tables = [(by_last, torch.tensor(hashed_table(table["seed"] + 1, vocab, 2)))]
-        options = random_options(rng, vocab)
+        options = make_options(rng)
         results = run(model, [0], options)
         near_tie = model.near_tie
         with stable_topk():
@@ -362,8 +380,8 @@ def random_cases(seed, vocab, wanted):
             for result in results[0][1:]:
                 del result["transitions"]
             cases.append({"table": table, "options": options, "results": results[0]})
-    print(vocab, "words:", len(cases), "cases, dropped:", dropped)
-    return cases, dropped
+    print(name, len(cases), "cases, dropped:", dropped)
+    write(f"{name}_goldens.json", {"dropped": dropped, "cases": cases})
 
 
 def filter_cases(seed, wanted):
@@ -414,9 +432,9 @@ def main():
     tables, cases, dropped = named_cases()
     print("named:", len(cases), "cases, dropped:", dropped)
     write("named_goldens.json", {"dropped": dropped, "tables": tables, "cases": cases})
-    for vocab, wanted in ((5, 350), (40, 200)):
-        cases, dropped = random_cases(vocab, vocab, wanted)
-        write(f"random_{vocab}_goldens.json", {"dropped": dropped, "cases": cases})
+    random_cases("random_5", 5, 5, 350, lambda rng: random_options(rng, 5))
+    random_cases("random_40", 40, 40, 200, lambda rng: random_options(rng, 40))
+    random_cases("scarce", 6, 5, 80, scarce_options)
     cases, dropped = filter_cases(7, 60)
     write("filter_goldens.json", {"dropped": dropped, "cases": cases})
 

@@ -145,6 +145,8 @@ TEST(RandomGoldens, FiveWordModelsGiveUpstreamsIdsAndScores) { ReplayRandom("ran
 
 TEST(RandomGoldens, FortyWordModelsGiveUpstreamsIdsAndScores) { ReplayRandom("random_40_goldens.json", 150); }
 
+TEST(RandomGoldens, ScarceCandidatesGiveUpstreamsSentinelsAndAll) { ReplayRandom("scarce_goldens.json", 50); }
+
 TEST(FilterGoldens, TemperatureTopKAndTopPKeepWhatUpstreamsWarpersKeep) {
   const json golden = ReadGolden("filter_goldens.json");
   ASSERT_GE(golden.at("cases").size(), 50u);
