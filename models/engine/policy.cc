@@ -1,0 +1,52 @@
+#include "models/engine/policy.h"
+
+namespace petit::engine {
+namespace {
+
+// Tells whether sequences join one by one as long as they fit, or only an idle replica.
+bool MayJoin(BatchingMode mode, int active, int admitted) {
+  switch (mode) {
+    case BatchingMode::kContinuous:
+      return true;
+    case BatchingMode::kStatic:
+      return active == 0;
+    case BatchingMode::kOneAtATime:
+      return active == 0 && admitted == 0;
+  }
+  return false;
+}
+
+}  // namespace
+
+Admission Admit(absl::Span<const Waiting> queue, const ActiveLoad& active, absl::Time now,
+                const BatchingLimits& limits) {
+  Admission result;
+  ActiveLoad load = active;
+  std::int64_t encoder_tokens = 0;
+  bool open = true;
+  for (int i = 0; i < static_cast<int>(queue.size()); ++i) {
+    const Waiting& waiting = queue[i];
+    if (waiting.cancelled) {
+      result.cancelled.push_back(i);
+      continue;
+    }
+    if (waiting.deadline <= now) {
+      result.expired.push_back(i);
+      continue;
+    }
+    if (!open) continue;
+    const bool encoder_fits =
+        result.admit.empty() || encoder_tokens + waiting.source_tokens <= limits.max_encoder_tokens_per_step;
+    // Differences, not sums: a huge kv_bytes must not overflow.
+    open = MayJoin(limits.mode, active.sequences, static_cast<int>(result.admit.size())) && encoder_fits &&
+           waiting.rows <= limits.max_rows - load.rows && waiting.kv_bytes <= limits.max_kv_bytes - load.kv_bytes;
+    if (!open) continue;
+    result.admit.push_back(i);
+    load.rows += waiting.rows;
+    load.kv_bytes += waiting.kv_bytes;
+    encoder_tokens += waiting.source_tokens;
+  }
+  return result;
+}
+
+}  // namespace petit::engine
