@@ -1,0 +1,168 @@
+#include "models/engine/intake.h"
+
+#include <cstddef>
+#include <iterator>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "models/decoding/options.h"
+#include "models/engine/validate.h"
+
+namespace petit::engine {
+namespace {
+
+absl::Status StoppingError() {
+  return absl::UnavailableError("the replica is stopping and takes no new work; try another or try again later");
+}
+
+// A request of several names the one that is wrong.
+absl::Status AtIndex(std::size_t index, std::size_t count, const absl::Status& status) {
+  if (count == 1) return status;
+  return absl::Status(status.code(), absl::StrCat("sequence ", index, ": ", status.message()));
+}
+
+// INVALID_ARGUMENT where the sequence would not fit an idle replica.
+absl::Status CheckCouldFit(const QueuedSequence& queued, const BatchingLimits& limits) {
+  if (queued.rows > limits.max_rows) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "a sequence of %d rows (beams or samples) can never be decoded here: the limit is %d (max_rows)", queued.rows,
+        limits.max_rows));
+  }
+  if (queued.kv_bytes > limits.max_kv_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("a sequence of %d source tokens, %d new tokens and %d rows can never be decoded here: it needs "
+                        "%d bytes of keys "
+                        "and values, the limit is %d (max_kv_bytes)",
+                        queued.request.source_ids.size(), queued.request.options.max_new_tokens, queued.rows,
+                        queued.kv_bytes, limits.max_kv_bytes));
+  }
+  return absl::OkStatus();
+}
+
+template <typename T>
+std::int64_t ByteSize(const std::vector<T>& ids) {
+  return static_cast<std::int64_t>(ids.size() * sizeof(T));
+}
+
+}  // namespace
+
+absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
+  if (requests.empty()) return absl::OkStatus();
+  const absl::Time now = options_.clock();
+  std::vector<std::unique_ptr<QueuedSequence>> queued;
+  queued.reserve(requests.size());
+  Load load;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    SequenceRequest& request = requests[i];
+    if (absl::Status status = ValidateSequence(request, executor_.info()); !status.ok()) {
+      return Refuse("invalid", AtIndex(i, requests.size(), status));
+    }
+    auto sequence = std::make_unique<QueuedSequence>();
+    sequence->submitted = now;
+    sequence->rows = decoding::MaxRows(request.options);
+    sequence->kv_bytes = executor_.Footprint(static_cast<int>(request.source_ids.size()),
+                                             request.options.max_new_tokens, sequence->rows);
+    sequence->queue_bytes = ByteSize(request.source_ids);
+    sequence->request = std::move(request);
+    if (absl::Status status = CheckCouldFit(*sequence, options_.limits); !status.ok()) {
+      return Refuse("too_large", AtIndex(i, requests.size(), status));
+    }
+    ++load.length;
+    load.bytes += sequence->queue_bytes;
+    queued.push_back(std::move(sequence));
+  }
+
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return Refuse("stopping", StoppingError());
+  if (absl::Status status = Reserve("sequences", load, &waiting_); !status.ok()) return status;
+  std::move(queued.begin(), queued.end(), std::back_inserter(sequences_));
+  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.length));
+  return absl::OkStatus();
+}
+
+absl::Status Intake::AddScore(ScoreRequest request) {
+  if (absl::Status status = ValidateScore(request, executor_.info()); !status.ok()) return Refuse("invalid", status);
+  auto queued = std::make_unique<QueuedScore>();
+  queued->submitted = options_.clock();
+  queued->queue_bytes = ByteSize(request.source_ids) + ByteSize(request.target_ids);
+  queued->request = std::move(request);
+
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return Refuse("stopping", StoppingError());
+  const Load load = {.length = 1, .bytes = queued->queue_bytes};
+  if (absl::Status status = Reserve("pairs to score", load, &waiting_scores_); !status.ok()) return status;
+  scores_.push_back(std::move(queued));
+  return absl::OkStatus();
+}
+
+void Intake::StopAccepting() {
+  const std::lock_guard lock(mutex_);
+  stopping_ = true;
+}
+
+void Intake::Take(std::vector<std::unique_ptr<QueuedSequence>>* sequences,
+                  std::vector<std::unique_ptr<QueuedScore>>* scores) {
+  const std::lock_guard lock(mutex_);
+  std::move(sequences_.begin(), sequences_.end(), std::back_inserter(*sequences));
+  sequences_.clear();
+  std::move(scores_.begin(), scores_.end(), std::back_inserter(*scores));
+  scores_.clear();
+}
+
+bool Intake::empty() const {
+  const std::lock_guard lock(mutex_);
+  return sequences_.empty() && scores_.empty();
+}
+
+void Intake::LeftQueue(int sequences, std::int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  waiting_.length -= sequences;
+  waiting_.bytes -= bytes;
+  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.length));
+}
+
+void Intake::LeftScoreQueue(int pairs, std::int64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  waiting_scores_.length -= pairs;
+  waiting_scores_.bytes -= bytes;
+}
+
+absl::Status Intake::Reserve(const char* what, const Load& request, Load* queued) {
+  const BatchingLimits& limits = options_.limits;
+  if (request.length > limits.max_queue_length) {
+    return Refuse("too_large",
+                  absl::InvalidArgumentError(absl::StrFormat(
+                      "a request of %d %s can never be queued: the limit is %d (max_queue_length); split it",
+                      request.length, what, limits.max_queue_length)));
+  }
+  if (request.bytes > limits.max_queue_bytes) {
+    return Refuse("too_large",
+                  absl::InvalidArgumentError(absl::StrFormat(
+                      "a request of %d bytes of ids can never be queued: the limit is %d (max_queue_bytes)",
+                      request.bytes, limits.max_queue_bytes)));
+  }
+  if (request.length > limits.max_queue_length - queued->length) {
+    return Refuse("queue_length",
+                  absl::ResourceExhaustedError(absl::StrFormat(
+                      "the queue is full: %d %s wait, this request adds %d, the limit is %d (max_queue_length)",
+                      queued->length, what, request.length, limits.max_queue_length)));
+  }
+  if (request.bytes > limits.max_queue_bytes - queued->bytes) {
+    return Refuse("queue_bytes",
+                  absl::ResourceExhaustedError(absl::StrFormat(
+                      "the queue is full: %d %s of %d bytes wait, this request adds %d bytes, the limit is %d "
+                      "(max_queue_bytes)",
+                      queued->length, what, queued->bytes, request.bytes, limits.max_queue_bytes)));
+  }
+  queued->length += request.length;
+  queued->bytes += request.bytes;
+  return absl::OkStatus();
+}
+
+absl::Status Intake::Refuse(const char* reason, absl::Status status) const {
+  if (options_.observer != nullptr) options_.observer->OnRejected(reason);
+  return status;
+}
+
+}  // namespace petit::engine

@@ -1,0 +1,76 @@
+// What several threads share with a replica's worker: the door and the pigeonholes behind it.
+#ifndef PETIT_MODELS_ENGINE_INTAKE_H_
+#define PETIT_MODELS_ENGINE_INTAKE_H_
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "models/engine/executor.h"
+#include "models/engine/replica.h"
+
+namespace petit::engine {
+
+struct QueuedSequence {
+  SequenceRequest request;
+  absl::Time submitted;
+  int rows = 0;               // reserved: the most its options allow
+  std::int64_t kv_bytes = 0;  // Footprint
+  std::int64_t queue_bytes = 0;
+};
+
+struct QueuedScore {
+  ScoreRequest request;
+  absl::Time submitted;
+  std::int64_t queue_bytes = 0;
+};
+
+// Validates and bounds what is submitted, and hands it to the worker. The lock is held only to count and to move
+// pointers. What was taken by the worker counts as waiting until Left... is called.
+class Intake {
+ public:
+  // `executor` and `options` must outlive the intake.
+  Intake(const Executor& executor, const ReplicaOptions& options) : executor_(executor), options_(options) {}
+
+  // Errors as ReplicaLoop::Enqueue and EnqueueScore.
+  absl::Status Add(std::vector<SequenceRequest> requests);
+  absl::Status AddScore(ScoreRequest request);
+  void StopAccepting();
+
+  // Appends what was added since the last call, in order of arrival.
+  void Take(std::vector<std::unique_ptr<QueuedSequence>>* sequences, std::vector<std::unique_ptr<QueuedScore>>* scores);
+  bool empty() const;
+
+  // The worker tells what waits no longer.
+  void LeftQueue(int sequences, std::int64_t bytes);
+  void LeftScoreQueue(int pairs, std::int64_t bytes);
+
+ private:
+  struct Load {
+    std::int64_t length = 0;
+    std::int64_t bytes = 0;
+  };
+
+  // Says why a request of this load cannot be taken, or adds it to `queued`.
+  absl::Status Reserve(const char* what, const Load& request, Load* queued) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Reports the refusal and returns it.
+  absl::Status Refuse(const char* reason, absl::Status status) const;
+
+  const Executor& executor_;
+  const ReplicaOptions& options_;
+
+  mutable std::mutex mutex_;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<QueuedSequence>> sequences_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<QueuedScore>> scores_ ABSL_GUARDED_BY(mutex_);
+  Load waiting_ ABSL_GUARDED_BY(mutex_);
+  Load waiting_scores_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace petit::engine
+
+#endif  // PETIT_MODELS_ENGINE_INTAKE_H_
