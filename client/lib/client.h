@@ -157,8 +157,9 @@ struct StreamOptions {
   int max_undelivered = 0;
 };
 
-// The next text, or nothing at the end. May block.
-using TextSource = std::function<std::optional<std::string>()>;
+// The next text, or nothing at the end. May block. In place of a text an error may stand: it becomes this text's result
+// in its turn, and the server is not asked.
+using TextSource = std::function<std::optional<absl::StatusOr<std::string>>()>;
 // Gets the result of the index-th text (from 0). An error from here ends the stream and is what TranslateStream
 // returns.
 using ResultSink = std::function<absl::Status(std::int64_t index, TextResult result)>;

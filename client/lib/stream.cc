@@ -103,7 +103,7 @@ absl::Status StreamSession::Run(const TextSource& source) {
     });
     if (finished_) break;
     lock.unlock();
-    std::optional<std::string> text = source();
+    std::optional<absl::StatusOr<std::string>> text = source();
     lock.lock();
     if (!text) {
       input_ended_ = true;
@@ -111,8 +111,12 @@ absl::Status StreamSession::Run(const TextSource& source) {
       break;
     }
     const std::int64_t index = next_index_++;
-    items_.emplace(index, Item{.text = *std::move(text)});
-    to_send_.emplace(absl::InfinitePast(), index);
+    if (text->ok()) {
+      items_.emplace(index, Item{.text = **std::move(text)});
+      to_send_.emplace(absl::InfinitePast(), index);
+    } else {
+      ready_.emplace(index, text->status());
+    }
     changed_.notify_all();
   }
   lock.unlock();
@@ -125,7 +129,9 @@ void StreamSession::Pump() {
   std::unique_lock lock(mutex_);
   while (true) {
     if (call_ == nullptr && (abort_ || AllDelivered())) break;
-    if (CheckAbort() || OpenCall(lock) || Receive(lock) || Send(lock) || FinishWrites(lock) || CloseCall(lock)) {
+    // Delivering comes before receiving, so that a slow sink slows the server down.
+    if (CheckAbort() || Deliver(lock) || OpenCall(lock) || Receive(lock) || Send(lock) || FinishWrites(lock) ||
+        CloseCall(lock)) {
       continue;
     }
     const absl::Time wake_up = NextWakeUp();
@@ -184,9 +190,7 @@ bool StreamSession::Receive(std::unique_lock<std::mutex>& lock) {
   failed_calls_ = 0;
   const std::int64_t index = call_->response.id();
   TextResult result = FromProto(std::move(*call_->response.mutable_result()));
-  if (!abort_) HandleResult(lock, index, std::move(result));
-  // Only now, so that a slow sink slows the server down.
-  last_progress_ = absl::Now();
+  if (!abort_) HandleResult(index, std::move(result));
   call_->reading = true;
   Call* const call = call_.get();
   lock.unlock();
@@ -195,7 +199,7 @@ bool StreamSession::Receive(std::unique_lock<std::mutex>& lock) {
   return true;
 }
 
-void StreamSession::HandleResult(std::unique_lock<std::mutex>& lock, std::int64_t index, TextResult result) {
+void StreamSession::HandleResult(std::int64_t index, TextResult result) {
   const auto found = items_.find(index);
   if (found == items_.end()) {
     Abort(absl::InternalError(absl::StrCat("the server answered text ", index, ", which was not asked")));
@@ -210,24 +214,20 @@ void StreamSession::HandleResult(std::unique_lock<std::mutex>& lock, std::int64_
   }
   if (result.ok()) result->round_trip = absl::Now() - item.first_sent_at;
   items_.erase(found);
-  if (!stream_.ordered) {
-    Deliver(lock, index, std::move(result));
-  } else {
-    ready_.emplace(index, std::move(result));
-    while (!abort_ && !ready_.empty() && ready_.begin()->first == next_to_deliver_) {
-      auto node = ready_.extract(ready_.begin());
-      ++next_to_deliver_;
-      Deliver(lock, node.key(), std::move(node.mapped()));
-    }
-  }
-  changed_.notify_all();  // there is room for the source
+  ready_.emplace(index, std::move(result));
 }
 
-void StreamSession::Deliver(std::unique_lock<std::mutex>& lock, std::int64_t index, TextResult result) {
+bool StreamSession::Deliver(std::unique_lock<std::mutex>& lock) {
+  if (abort_ || ready_.empty() || (stream_.ordered && ready_.begin()->first != next_to_deliver_)) return false;
+  auto result = ready_.extract(ready_.begin());
+  ++next_to_deliver_;
   lock.unlock();
-  absl::Status status = sink_(index, std::move(result));
+  absl::Status status = sink_(result.key(), std::move(result.mapped()));
   lock.lock();
   if (!status.ok()) Abort(std::move(status));
+  last_progress_ = absl::Now();  // what the sink took is not the server's silence
+  changed_.notify_all();         // there is room for the source
+  return true;
 }
 
 bool StreamSession::Send(std::unique_lock<std::mutex>& lock) {

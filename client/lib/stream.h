@@ -57,8 +57,8 @@ class StreamSession {
   bool FinishWrites(std::unique_lock<std::mutex>& lock);
   bool CloseCall(std::unique_lock<std::mutex>& lock);
   bool CheckAbort();
-  void HandleResult(std::unique_lock<std::mutex>& lock, std::int64_t index, TextResult result);
-  void Deliver(std::unique_lock<std::mutex>& lock, std::int64_t index, TextResult result);
+  bool Deliver(std::unique_lock<std::mutex>& lock);
+  void HandleResult(std::int64_t index, TextResult result);
   void Abort(absl::Status status);
   void CallEnded(const absl::Status& status);
   [[nodiscard]] absl::Time NextWakeUp() const;
@@ -75,7 +75,7 @@ class StreamSession {
   std::condition_variable changed_;
   std::map<std::int64_t, Item> items_;                     // taken from the source, without a result
   std::set<std::pair<absl::Time, std::int64_t>> to_send_;  // by Item::send_after
-  std::map<std::int64_t, TextResult> ready_;               // ordered: results that wait for an earlier one
+  std::map<std::int64_t, TextResult> ready_;               // results to be delivered
   std::int64_t next_index_ = 0;                            // of the next text
   std::int64_t next_to_deliver_ = 0;                       // ordered
   bool input_ended_ = false;

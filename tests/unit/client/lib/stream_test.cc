@@ -26,7 +26,7 @@ Client Connect(const FakeServer& server) {
 }
 
 TextSource From(std::vector<std::string> texts) {
-  return [texts = std::move(texts), next = std::size_t{0}]() mutable -> std::optional<std::string> {
+  return [texts = std::move(texts), next = std::size_t{0}]() mutable -> std::optional<absl::StatusOr<std::string>> {
     if (next == texts.size()) return std::nullopt;
     return texts[next++];
   };
@@ -115,6 +115,26 @@ TEST(TranslateStream, OneBadTextDoesNotLoseTheOthers) {
   EXPECT_EQ(collector.results.at(0)->text, "ONE");
   EXPECT_EQ(collector.results.at(1).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(collector.results.at(2)->text, "TWO");
+}
+
+TEST(TranslateStream, AnErrorFromTheSourceKeepsItsPlaceAndAsksNobody) {
+  FakeServer server;
+  Collector collector;
+  std::vector<absl::StatusOr<std::string>> input = {absl::DataLossError("0"), "one", absl::DataLossError("2"), "two",
+                                                    absl::DataLossError("4")};
+  std::size_t next = 0;
+  const absl::Status status = Connect(server).TranslateStream(
+      kOptions, {},
+      [&]() -> std::optional<absl::StatusOr<std::string>> {
+        if (next == input.size()) return std::nullopt;
+        return input[next++];
+      },
+      collector.Sink());
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_THAT(collector.order, ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_EQ(collector.results.at(2).status(), absl::DataLossError("2"));
+  EXPECT_EQ(collector.results.at(3)->text, "TWO");
+  EXPECT_EQ(server.texts, 2);
 }
 
 TEST(TranslateStream, SendsRefusedTextsAgain) {
