@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/tokenizer/charsmap.h"
 #include "models/tokenizer/tokenizer.h"
 #include "models/tokenizer/utf8.h"
 
@@ -149,6 +150,7 @@ bool Probe(const Processor& processor, std::string* error) {
 bool LoadModel(const std::string& path, bool add_dummy_prefix, Processor* processor, std::string* error) {
   std::string bytes;
   if (!ReadFile(path, &bytes, error)) return false;
+  if (!CheckCharsmaps(bytes, error)) return false;
   if (!add_dummy_prefix) bytes += kNoDummyPrefix;
   if (const auto status = processor->LoadFromSerializedProto(bytes); !status.ok()) {
     *error = "is not a SentencePiece model: " + status.ToString();

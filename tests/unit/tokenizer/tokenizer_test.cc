@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -201,6 +204,57 @@ TEST_F(TokenizerTest, RefusesATruncatedModel) {
     EXPECT_EQ(Load(), nullptr) << tenth;
     EXPECT_THAT(error_, HasSubstr("/spiece.model: ")) << tenth;
   }
+}
+
+TEST_F(TokenizerTest, RefusesAModelWithoutThePiecesThatT5Needs) {
+  // TrainerSpec { pad_piece: "<nope>" }, merged into the model's own.
+  directory_.WriteModel(ReadFile(DemoModel()) + std::string("\x12\x09\x82\x03\x06<nope>", 11));
+  EXPECT_EQ(Load(), nullptr);
+  EXPECT_THAT(error_, HasSubstr("/spiece.model: has no pad piece"));
+}
+
+TEST_F(TokenizerTest, RefusesNormalizerRulesThatPointOutsideTheirTable) {
+  std::string bytes = ReadFile(DemoModel());
+  // The array begins behind the field's header and the array's own length; its first unit is the root.
+  const std::size_t name = bytes.rfind("nmt_nfkc");
+  ASSERT_NE(name, std::string::npos);
+  const std::size_t root = name + 8 + 1 + 3 + 4;
+  bytes[root + 2] = '\xff';
+  bytes[root + 3] = '\x7f';
+  directory_.WriteModel(bytes);
+  EXPECT_EQ(Load(), nullptr);
+  EXPECT_THAT(error_, HasSubstr("a normalizer rule that points outside its table"));
+}
+
+// What cannot be seen in a model with a flipped bit must at least not break the process.
+TEST_F(TokenizerTest, AModelWithFlippedBitsIsRefusedOrHarmless) {
+  const std::string whole = ReadFile(DemoModel());
+  std::string text;
+  for (int code = 0x80; code < 0xD800; code += 7) {
+    if (code < 0x800) {
+      text += {static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 63))};
+    } else {
+      text += {static_cast<char>(0xE0 | code >> 12), static_cast<char>(0x80 | ((code >> 6) & 63)),
+               static_cast<char>(0x80 | (code & 63))};
+    }
+  }
+  std::mt19937 random(1);
+  int refused = 0;
+  for (int round = 0; round < 40; ++round) {
+    std::string bytes = whole;
+    for (int flip = 0; flip < 4; ++flip) bytes[random() % bytes.size()] ^= static_cast<char>(1U << random() % 8);
+    directory_.WriteModel(bytes);
+    const auto tokenizer = Load();
+    if (tokenizer == nullptr) {
+      ++refused;
+      EXPECT_THAT(error_, HasSubstr("/spiece.model: "));
+      continue;
+    }
+    const Encoded encoded = tokenizer->Encode(text);
+    EXPECT_THAT(encoded.ids, testing::Each(testing::AllOf(testing::Ge(0), testing::Lt(tokenizer->size()))));
+    EXPECT_EQ(FirstInvalidUtf8(tokenizer->Decode(encoded.ids)), -1);
+  }
+  EXPECT_GT(refused, 10);
 }
 
 }  // namespace

@@ -9,7 +9,7 @@
 namespace petit::tokenizer {
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;  // NOLINT(google-build-using-namespace): there is no other way to a literal
 
 TEST(FirstInvalidUtf8Test, AcceptsWellFormedText) {
   for (const std::string& text : {""s, "plain"s, "a\0b"s, "\x7f"s, "\xc2\x80"s, "\xdf\xbf"s, "\xe0\xa0\x80"s,
