@@ -1,0 +1,86 @@
+#include "server/rpc/call_context.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "server/rpc/status.h"
+#include "spdlog/spdlog.h"
+
+namespace petit::serving {
+namespace {
+
+constexpr char kRequestIdKey[] = "x-request-id";
+constexpr std::size_t kMaxRequestIdBytes = 128;
+
+std::string RequestId(const grpc::CallbackServerContext& context) {
+  const auto& metadata = context.client_metadata();
+  const auto found = metadata.find(kRequestIdKey);
+  if (found != metadata.end()) {
+    const std::string_view id(found->second.data(), found->second.size());
+    const bool visible = std::all_of(id.begin(), id.end(), [](char c) { return c > ' ' && c <= '~'; });
+    if (!id.empty() && id.size() <= kMaxRequestIdBytes && visible) return std::string(id);
+  }
+  thread_local absl::BitGen generator;
+  return absl::StrFormat("%016x", absl::Uniform<std::uint64_t>(generator));
+}
+
+absl::Time Deadline(const grpc::CallbackServerContext& context) {
+  const std::chrono::system_clock::time_point deadline = context.deadline();
+  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
+}
+
+spdlog::level::level_enum LevelOf(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kDataLoss:
+      return spdlog::level::err;
+    default:
+      return spdlog::level::info;
+  }
+}
+
+}  // namespace
+
+CallContext::CallContext(std::string_view method, const Environment& environment, grpc::CallbackServerContext* context)
+    : environment_(environment),
+      ref_(environment.calls),
+      method_(method),
+      request_id_(RequestId(*context)),
+      start_(absl::Now()),
+      deadline_(Deadline(*context)) {
+  context->AddTrailingMetadata(kRequestIdKey, request_id_);
+}
+
+absl::Status CallContext::CheckAccepting() const {
+  if (!environment_.calls->draining()) return absl::OkStatus();
+  return absl::UnavailableError("the server is draining; send the request to another one, or again later");
+}
+
+absl::Status CallContext::CancelledStatus() const {
+  // gRPC's clocks and ours differ a little, and the client's own timer is the first to end a call.
+  constexpr absl::Duration kSlack = absl::Milliseconds(20);
+  if (absl::Now() + kSlack >= deadline_)
+    return absl::DeadlineExceededError("the call's deadline passed before it was done");
+  return absl::CancelledError("the client cancelled the call");
+}
+
+grpc::Status CallContext::Finish(absl::Status status) {
+  if (cancelled() || absl::Now() >= deadline_) status = CancelledStatus();
+  const absl::Duration took = absl::Now() - start_;
+  const std::string code = absl::StatusCodeToString(status.code());
+  environment_.metrics->CountRequest(method_, model_, code, took);
+  const spdlog::level::level_enum level = LevelOf(status.code());
+  if (spdlog::should_log(level)) {
+    spdlog::log(level, "{} request={} model={} code={} texts={} seconds={:.6f}{}{}", method_, request_id_,
+                model_.empty() ? "-" : Printable(model_, 64), code, texts_, absl::ToDoubleSeconds(took),
+                status.ok() ? "" : " ", Printable(status.message(), kMaxMessageBytes));
+  }
+  return ToGrpcStatus(status, request_id_);
+}
+
+}  // namespace petit::serving

@@ -1,0 +1,62 @@
+// What every call has: an identity, a deadline, and one place where it is counted, logged and answered.
+#ifndef PETIT_SERVER_RPC_CALL_CONTEXT_H_
+#define PETIT_SERVER_RPC_CALL_CONTEXT_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "grpcpp/server_context.h"
+#include "models/engine/replica.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/environment.h"
+
+namespace petit::serving {
+
+class CallContext {
+ public:
+  // `method` must outlive this ("Translate"). Sets the trailer x-request-id: the client's own header of that name where
+  // it is 1 to 128 visible ASCII characters, else a new id.
+  CallContext(std::string_view method, const Environment& environment, grpc::CallbackServerContext* context);
+
+  // UNAVAILABLE while the server drains.
+  absl::Status CheckAccepting() const;
+
+  const Environment& environment() const { return environment_; }
+  const std::string& request_id() const { return request_id_; }
+  absl::Time deadline() const { return deadline_; }
+
+  // For the log line and the metrics. Not thread-safe: before the call's work begins, or under its lock.
+  void set_model(std::string_view model) { model_ = model; }
+  void add_texts(int texts) { texts_ += texts; }
+
+  // Set once the client is gone; shared with the call's sequences.
+  const engine::CancelFlag& cancel_flag() const { return cancelled_; }
+  void Cancel() { cancelled_->store(true); }
+  bool cancelled() const { return cancelled_->load(); }
+
+  // The status of a call whose client is gone: DEADLINE_EXCEEDED where its time is over, else CANCELLED.
+  absl::Status CancelledStatus() const;
+
+  // Counts and logs the call, and gives what to finish it with. A call whose client is gone, or whose time is over,
+  // ends with CancelledStatus() whatever its work came to. Once per call.
+  grpc::Status Finish(absl::Status status);
+
+ private:
+  const Environment& environment_;
+  CallTracker::Ref ref_;
+  std::string_view method_;
+  std::string request_id_;
+  absl::Time start_;
+  absl::Time deadline_;
+  engine::CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);
+  std::string model_;
+  int texts_ = 0;
+};
+
+}  // namespace petit::serving
+
+#endif  // PETIT_SERVER_RPC_CALL_CONTEXT_H_

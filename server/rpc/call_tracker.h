@@ -1,0 +1,56 @@
+// Counts the calls in flight and knows the open streams, so that the server can drain.
+#ifndef PETIT_SERVER_RPC_CALL_TRACKER_H_
+#define PETIT_SERVER_RPC_CALL_TRACKER_H_
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace petit::serving {
+
+// A stream, as the server's clock sees it.
+class TickedStream {
+ public:
+  virtual ~TickedStream() = default;
+  // Called about every second, faster while draining. A stream then lets go of what it has not used for a while.
+  virtual void Tick(absl::Time now, bool draining) = 0;
+};
+
+class CallTracker {
+ public:
+  // Every call holds one from its beginning to its end.
+  class Ref {
+   public:
+    explicit Ref(CallTracker* tracker);
+    ~Ref();
+    Ref(const Ref&) = delete;
+    Ref& operator=(const Ref&) = delete;
+
+   private:
+    CallTracker* tracker_;
+  };
+
+  // From then on calls that begin are to be refused.
+  void StartDraining() { draining_ = true; }
+  bool draining() const { return draining_; }
+
+  // True if no call is left before the deadline.
+  bool WaitForNone(absl::Time deadline);
+
+  void AddStream(std::weak_ptr<TickedStream> stream);
+  void TickStreams(absl::Time now);
+
+ private:
+  std::atomic<bool> draining_ = false;
+  absl::Mutex mutex_;
+  int calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::vector<std::weak_ptr<TickedStream>> streams_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace petit::serving
+
+#endif  // PETIT_SERVER_RPC_CALL_TRACKER_H_

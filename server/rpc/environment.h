@@ -1,0 +1,29 @@
+// What all calls of a server share. Outlives them.
+#ifndef PETIT_SERVER_RPC_ENVIRONMENT_H_
+#define PETIT_SERVER_RPC_ENVIRONMENT_H_
+
+#include "server/config/settings.h"
+#include "server/metrics/metrics.h"
+#include "server/registry/registry.h"
+#include "server/rpc/byte_budget.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/worker_pool.h"
+
+namespace petit::serving {
+
+struct Environment {
+  RequestLimits limits;
+  Registry* registry = nullptr;
+  Metrics* metrics = nullptr;
+  CallTracker* calls = nullptr;
+  // Makes answers of what replicas return, so that a replica's worker goes on stepping; keeps the timers of retries.
+  WorkerPool* responders = nullptr;
+  // Loads and unloads models.
+  WorkerPool* admin = nullptr;
+  // Of reference log-probabilities on the host.
+  ByteBudget* score_budget = nullptr;
+};
+
+}  // namespace petit::serving
+
+#endif  // PETIT_SERVER_RPC_ENVIRONMENT_H_
