@@ -1,0 +1,47 @@
+// One Translate call.
+#ifndef PETIT_SERVER_RPC_TRANSLATE_CALL_H_
+#define PETIT_SERVER_RPC_TRANSLATE_CALL_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "grpcpp/support/byte_buffer.h"
+#include "grpcpp/support/server_callback.h"
+#include "petit/v1/translation.pb.h"
+#include "server/rpc/call_context.h"
+#include "server/rpc/translate_request.h"
+
+namespace petit::serving {
+
+// The gRPC thread parses, checks, tokenizes and submits; the replica's worker collects; a responder answers.
+class TranslateCall final : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<TranslateCall> {
+ public:
+  // The reactor owns itself until gRPC and the replica are both done with it.
+  static grpc::ServerUnaryReactor* Start(const Environment& environment, grpc::CallbackServerContext* context,
+                                         const grpc::ByteBuffer* request, grpc::ByteBuffer* response);
+
+  void OnCancel() override;
+  void OnDone() override { self_ = nullptr; }
+
+ private:
+  TranslateCall(const Environment& environment, grpc::CallbackServerContext* context, grpc::ByteBuffer* response)
+      : context_("Translate", environment, context), response_(response) {}
+
+  // Errors end the call.
+  absl::Status Begin(const grpc::ByteBuffer& bytes);
+  absl::Status Submit();
+  void Answer(const std::vector<SequenceResults>& results);
+
+  CallContext context_;
+  grpc::ByteBuffer* response_;
+  std::shared_ptr<TranslateCall> self_;
+  std::optional<TranslationPlan> plan_;
+  std::vector<absl::StatusOr<PreparedText>> texts_;
+};
+
+}  // namespace petit::serving
+
+#endif  // PETIT_SERVER_RPC_TRANSLATE_CALL_H_
