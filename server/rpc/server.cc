@@ -1,0 +1,147 @@
+#include "server/rpc/server.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/grpcpp.h"
+#include "server/rpc/byte_budget.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/environment.h"
+#include "server/rpc/job_service.h"
+#include "server/rpc/model_service.h"
+#include "server/rpc/translation_service.h"
+#include "server/rpc/worker_pool.h"
+
+namespace petit::serving {
+namespace {
+
+constexpr int kResponderThreads = 2;
+constexpr int kAdminThreads = 4;
+constexpr std::size_t kMaxAdminQueue = 32;
+constexpr absl::Duration kTick = absl::Seconds(1);
+constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
+// What a cancelled call gets to notice it.
+constexpr absl::Duration kCancelGrace = absl::Seconds(2);
+
+// Bounds on what a connection may cost. gRPC's own are infinite where these are not set.
+void SetConnectionLimits(const RequestLimits& limits, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(limits.max_message_bytes);
+  builder->SetMaxSendMessageSize(-1);
+  const std::pair<const char*, int> arguments[] = {
+      // Two servers on one port would share its connections at random.
+      {GRPC_ARG_ALLOW_REUSEPORT, 0},
+      {GRPC_ARG_MAX_METADATA_SIZE, 16 << 10},
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024},
+      {GRPC_ARG_KEEPALIVE_TIME_MS, 60'000},
+      {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000},
+      {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
+      {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000},
+      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, 15 * 60'000},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS, 2 * 60 * 60'000},
+      // A stream that is still under way when its connection is old has this much longer.
+      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 60'000},
+  };
+  for (const auto& [name, value] : arguments) builder->AddChannelArgument(name, value);
+  grpc::ResourceQuota quota("petit-server");
+  quota.Resize(std::max<std::size_t>(std::size_t{512} << 20, std::size_t{32} * limits.max_message_bytes));
+  builder->SetResourceQuota(quota);
+}
+
+std::string WithPort(const std::string& address, int port) {
+  return absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
+}
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(const ServerSettings& settings, Registry* registry, Metrics* metrics, Health* health)
+      : health(health),
+        budget(settings.limits.max_score_buffer_bytes),
+        responders(kResponderThreads),
+        admin(kAdminThreads, kMaxAdminQueue),
+        environment{.limits = settings.limits,
+                    .registry = registry,
+                    .metrics = metrics,
+                    .calls = &calls,
+                    .responders = &responders,
+                    .admin = &admin,
+                    .score_budget = &budget},
+        translation(&environment),
+        models(&environment),
+        jobs(&environment) {}
+
+  void Tick() {
+    calls.TickStreams(absl::Now());
+    responders.PostAfter(kTick, [this] { Tick(); });
+  }
+
+  Health* health;
+  CallTracker calls;
+  ByteBudget budget;
+  WorkerPool responders;
+  WorkerPool admin;
+  Environment environment;
+  TranslationServiceImpl translation;
+  ModelServiceImpl models;
+  JobServiceImpl jobs;
+  std::string address;
+  bool drained = false;
+  std::unique_ptr<grpc::Server> server;  // ends first: its calls use all of the above
+};
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& settings, Registry* registry,
+                                                      Metrics* metrics, Health* health) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  auto impl = std::make_unique<Impl>(settings, registry, metrics, health);
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort(settings.listen, grpc::InsecureServerCredentials(), &port);
+  SetConnectionLimits(settings.limits, &builder);
+  builder.RegisterService(&impl->translation);
+  builder.RegisterService(&impl->models);
+  builder.RegisterService(&impl->jobs);
+  impl->server = builder.BuildAndStart();
+  if (impl->server == nullptr || port == 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", settings.listen,
+                     ": the port is in use, or the address is not one of this machine; choose "
+                     "another one (listen), or port 0 for a free one"));
+  }
+  impl->address = WithPort(settings.listen, port);
+  health->Attach(impl->server->GetHealthCheckService());
+  impl->Tick();
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Server::~Server() {
+  if (!impl_->drained) Drain(absl::Now());
+}
+
+const std::string& Server::address() const { return impl_->address; }
+
+bool Server::Drain(absl::Time deadline) {
+  impl_->drained = true;
+  impl_->calls.StartDraining();
+  impl_->health->StartDraining();
+  bool done = false;
+  while (true) {
+    const absl::Time now = absl::Now();
+    impl_->calls.TickStreams(now);
+    done = impl_->calls.WaitForNone(std::min(deadline, now + kDrainTick));
+    if (done || absl::Now() >= deadline) break;
+  }
+  impl_->health->Detach();
+  impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + (done ? absl::ZeroDuration() : kCancelGrace)));
+  impl_->server->Wait();
+  return done;
+}
+
+}  // namespace petit::serving
