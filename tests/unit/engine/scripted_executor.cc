@@ -124,6 +124,7 @@ class ScriptedExecutor : public Executor {
   void Release(absl::Span<const Slot> slots) override {
     const OneCaller one(&busy_);
     Call call(Call::Kind::kRelease, releases_++);
+    call.slots.assign(slots.begin(), slots.end());
     if (options_.log != nullptr) options_.log->Add(call);
     for (const Slot slot : slots) {
       if (sources_.erase(slot) == 0) ReportBreach(absl::StrFormat("slot %d is released but was not admitted", slot));

@@ -1,0 +1,255 @@
+// The loop on its thread. Where a test needs the worker at a known place, the executor holds it there.
+#include "models/engine/replica.h"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
+#include "tests/unit/engine/loop_fixture.h"
+
+namespace petit::engine {
+namespace {
+
+using ::testing::ElementsAre;
+
+// Holds the worker in an executor call until it is opened.
+class Gate {
+ public:
+  // For ScriptedOptions::before: stops each call of `kind`.
+  std::function<absl::Status(const Call&)> At(Call::Kind kind) {
+    return [this, kind](const Call& call) {
+      if (call.kind != kind) return absl::OkStatus();
+      std::unique_lock lock(mutex_);
+      ++arrived_;
+      changed_.notify_all();
+      changed_.wait(lock, [this] { return open_; });
+      return absl::OkStatus();
+    };
+  }
+  void WaitForArrival() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return arrived_ > 0; });
+  }
+  void Open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int arrived_ = 0;
+  bool open_ = false;
+};
+
+using Result = absl::StatusOr<SequenceResult>;
+
+class ReplicaTest : public ::testing::Test {
+ protected:
+  ReplicaTest() {
+    scripted_.script = CopySourceScript(kVocabSize);
+    scripted_.vocab_size = kVocabSize;
+    scripted_.log = log_;
+  }
+
+  void Start() { replica_ = std::make_unique<Replica>(MakeScriptedExecutor(scripted_), options_); }
+
+  static SequenceRequest Request(int length) {
+    SequenceRequest request;
+    request.source_ids.assign(length, 7);
+    request.options.max_new_tokens = length + 1;
+    return request;
+  }
+
+  std::future<Result> Submit(SequenceRequest request) {
+    auto promise = std::make_shared<std::promise<Result>>();
+    std::future<Result> future = promise->get_future();
+    request.done = [promise](Result result) { promise->set_value(std::move(result)); };
+    const absl::Status status = replica_->Submit(std::move(request));
+    EXPECT_TRUE(status.ok()) << status;
+    return future;
+  }
+
+  Gate gate_;
+  ScriptedOptions scripted_;
+  ReplicaOptions options_;
+  std::shared_ptr<CallLog> log_ = std::make_shared<CallLog>();
+  std::unique_ptr<Replica> replica_;
+};
+
+TEST_F(ReplicaTest, AnIdleReplicaEndsAtOnce) {
+  Start();
+  EXPECT_EQ(replica_->info().executor, "SCRIPTED");
+  replica_.reset();
+  EXPECT_EQ(log_->calls().size(), 0U);
+}
+
+TEST_F(ReplicaTest, WakesForEachOfManySubmissions) {
+  Start();
+  for (int i = 0; i < 100; ++i) {
+    const Result result = Submit(Request(3)).get();
+    ASSERT_TRUE(result.ok());
+    ASSERT_THAT(result->hypotheses[0].ids, ElementsAre(7, 7, 7));
+  }
+}
+
+TEST_F(ReplicaTest, ScoresWithoutSequences) {
+  Start();
+  std::promise<absl::StatusOr<ScoreResult>> promise;
+  ScoreRequest request;
+  request.source_ids = {7};
+  request.target_ids = {7, 1};
+  request.done = [&promise](absl::StatusOr<ScoreResult> result) { promise.set_value(std::move(result)); };
+  ASSERT_TRUE(replica_->SubmitScore(std::move(request)).ok());
+  const auto result = promise.get_future().get();
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->token_log_probs.size(), 2U);
+}
+
+TEST_F(ReplicaTest, SubmitDoesNotWaitForTheStepInProgress) {
+  scripted_.before = gate_.At(Call::Kind::kStep);
+  Start();
+  std::future<Result> first = Submit(Request(2));
+  gate_.WaitForArrival();
+  std::future<Result> second = Submit(Request(2));  // would hang here
+  gate_.Open();
+  EXPECT_TRUE(first.get().ok());
+  EXPECT_TRUE(second.get().ok());
+}
+
+TEST_F(ReplicaTest, ACancellationIsSeenBeforeTheNextStep) {
+  scripted_.before = gate_.At(Call::Kind::kStep);
+  Start();
+  SequenceRequest request = Request(50);
+  request.cancelled = MakeCancelFlag();
+  const CancelFlag flag = request.cancelled;
+  std::future<Result> cancelled = Submit(request);
+  gate_.WaitForArrival();
+  *flag = true;
+  replica_->NotifyCancelled();
+  gate_.Open();
+  EXPECT_EQ(cancelled.get().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(log_->calls(Call::Kind::kStep).size(), 1U);
+}
+
+TEST_F(ReplicaTest, TheDestructorFailsWhatIsLeft) {
+  scripted_.before = gate_.At(Call::Kind::kStep);
+  options_.limits.max_rows = 1;
+  Start();
+  std::future<Result> active = Submit(Request(50));
+  std::future<Result> waiting = Submit(Request(50));
+  gate_.WaitForArrival();
+  std::thread destroyer([this] { replica_.reset(); });
+  gate_.Open();
+  destroyer.join();
+  const Result result = active.get();
+  EXPECT_TRUE(result.ok() || result.status().code() == absl::StatusCode::kUnavailable);
+  const Result second = waiting.get();
+  EXPECT_TRUE(second.ok() || second.status().code() == absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ReplicaTest, DrainWaitsForTheAcceptedAndRefusesNewcomers) {
+  scripted_.before = gate_.At(Call::Kind::kStep);
+  Start();
+  std::future<Result> accepted = Submit(Request(20));
+  gate_.WaitForArrival();
+  std::future<bool> drained =
+      std::async(std::launch::async, [this] { return replica_->Drain(absl::InfiniteFuture()); });
+  // Until Drain has begun on its thread; a full queue is no answer yet.
+  for (bool stopping = false; !stopping;) {
+    SequenceRequest request = Request(1);
+    request.done = [](const Result&) {};
+    stopping = replica_->Submit(std::move(request)).code() == absl::StatusCode::kUnavailable;
+    std::this_thread::yield();
+  }
+  gate_.Open();
+  EXPECT_TRUE(drained.get());
+  EXPECT_EQ(accepted.wait_for(std::chrono::seconds(0)), std::future_status::ready) << "drained means answered";
+  EXPECT_TRUE(accepted.get().ok());
+  EXPECT_TRUE(replica_->Drain(absl::InfiniteFuture())) << "again is harmless";
+}
+
+TEST_F(ReplicaTest, DrainGivesUpAtItsDeadline) {
+  scripted_.before = gate_.At(Call::Kind::kStep);
+  Start();
+  std::future<Result> accepted = Submit(Request(2));
+  gate_.WaitForArrival();
+  EXPECT_FALSE(replica_->Drain(absl::Now()));
+  EXPECT_FALSE(replica_->Drain(absl::InfinitePast()));
+  gate_.Open();
+  EXPECT_TRUE(accepted.get().ok()) << "what was accepted is served all the same";
+}
+
+TEST_F(ReplicaTest, DrainOfAnIdleReplicaIsDone) {
+  Start();
+  EXPECT_TRUE(replica_->Drain(absl::InfiniteFuture()));
+}
+
+// The last user of an unloaded model holds the last handle, and lets go of it in a `done`.
+TEST_F(ReplicaTest, ADoneMayDestroyItsReplica) {
+  auto held =
+      std::make_shared<std::shared_ptr<Replica>>(std::make_shared<Replica>(MakeScriptedExecutor(scripted_), options_));
+  std::promise<absl::StatusCode> first;
+  std::promise<absl::StatusCode> second;
+  Replica* replica = held->get();
+  std::vector<SequenceRequest> requests = {Request(1), Request(30)};
+  requests[0].done = [held, &first](const Result& result) {
+    held->reset();
+    first.set_value(result.status().code());
+  };
+  requests[1].done = [&second](const Result& result) { second.set_value(result.status().code()); };
+  ASSERT_TRUE(replica->Submit(std::move(requests)).ok());
+  held.reset();
+  EXPECT_EQ(first.get_future().get(), absl::StatusCode::kOk);
+  EXPECT_EQ(second.get_future().get(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ReplicaTest, EverySequenceIsAnsweredExactlyOnceWhateverHappens) {
+  constexpr int kThreads = 4;
+  constexpr int kPerThread = 150;
+  options_.limits.max_rows = 8;
+  options_.limits.max_queue_length = 20;
+  for (int round = 0; round < 3; ++round) {
+    Start();
+    std::vector<std::atomic<int>> answers(kThreads * kPerThread);
+    std::atomic<int> accepted = 0;
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        std::vector<CancelFlag> flags;
+        for (int i = 0; i < kPerThread; ++i) {
+          SequenceRequest request = Request(1 + i % 7);
+          flags.push_back(request.cancelled = MakeCancelFlag());
+          std::atomic<int>& answer = answers[thread * kPerThread + i];
+          request.done = [&answer](const Result&) { ++answer; };
+          if (i % 5 == 0) request.deadline = absl::Now();
+          const absl::Status status = replica_->Submit(std::move(request));
+          if (status.ok()) {
+            ++accepted;
+          } else {
+            ++answer;
+            ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+          }
+          if (i % 3 == 0) {
+            *flags[i / 2] = true;
+            replica_->NotifyCancelled();
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    if (round == 0) {
+      EXPECT_TRUE(replica_->Drain(absl::InfiniteFuture()));
+    }
+    replica_.reset();
+    EXPECT_GT(accepted, 0);
+    for (const std::atomic<int>& answer : answers) EXPECT_EQ(answer, 1);
+  }
+}
+
+}  // namespace
+}  // namespace petit::engine
