@@ -1,0 +1,184 @@
+// petit-server: serves the configured models over gRPC.
+
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "google/protobuf/stubs/logging.h"
+#include "models/torch/torch_executor.h"
+#include "server/config/config.h"
+#include "server/loader.h"
+#include "server/metrics/metrics.h"
+#include "server/registry/registry.h"
+#include "server/rpc/health.h"
+#include "server/rpc/server.h"
+#include "server/shutdown_signals.h"
+#include "spdlog/sinks/stdout_color_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace petit::serving {
+namespace {
+
+constexpr int kBadConfiguration = 2;
+
+// What must end after drain_timeout at the latest, but for this.
+constexpr absl::Duration kEndGrace = absl::Seconds(10);
+
+void SetUpLog(LogLevel level) {
+  auto logger = spdlog::stderr_color_mt("petit");
+  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%f%z %l %v");
+  switch (level) {
+    case LogLevel::kDebug:
+      logger->set_level(spdlog::level::debug);
+      break;
+    case LogLevel::kInfo:
+      logger->set_level(spdlog::level::info);
+      break;
+    case LogLevel::kWarning:
+      logger->set_level(spdlog::level::warn);
+      break;
+    case LogLevel::kError:
+      logger->set_level(spdlog::level::err);
+      break;
+  }
+  logger->flush_on(spdlog::level::debug);
+  spdlog::set_default_logger(logger);
+  // Protobuf tells of every message that it refuses; the call's own log line does too, and better.
+  google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
+    spdlog::debug("protobuf: {}", message);
+  });
+}
+
+// Logs what changed in a model's state.
+class ModelLog {
+ public:
+  void OnModelStatus(const ModelStatus& status) {
+    std::string line;
+    for (const VersionStatus& version : status.versions) {
+      if (version.state == VersionState::kLoading) absl::StrAppend(&line, " version ", version.version, " is loading;");
+      if (version.state == VersionState::kUnloading)
+        absl::StrAppend(&line, " version ", version.version, " is unloading;");
+      if (version.state == VersionState::kFailed) {
+        absl::StrAppend(&line, " version ", version.version, " failed to load: ", version.error, ";");
+      }
+      if (version.state == VersionState::kReady) {
+        absl::StrAppend(&line, " version ", version.version, " is ready: ", version.info.executor, " ",
+                        version.info.precision, " on ", version.info.device, ", ", version.info.parameters,
+                        " parameters, ", version.info.weight_bytes, " bytes;");
+      }
+    }
+    absl::StrAppend(&line, status.served_version == 0 ? " none is served"
+                                                      : absl::StrCat(" version ", status.served_version, " is served"));
+    if (!status.warning.empty()) absl::StrAppend(&line, "; ", status.warning);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::string& last = last_[status.name];
+    if (line == last) return;
+    last = line;
+    const bool bad = status.state == VersionState::kFailed || !status.warning.empty();
+    spdlog::log(bad ? spdlog::level::err : spdlog::level::info, "model {}:{}", status.name, line);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::string> last_;
+};
+
+int Fail(const absl::Status& status) {
+  std::cerr << "petit-server: " << status.message() << std::endl;
+  return EXIT_FAILURE;
+}
+
+absl::Status ResolveDevices(ServerSettings* settings) {
+  for (ModelSettings& model : settings->models) {
+    absl::StatusOr<std::string> device = EffectiveDevice(model);
+    if (!device.ok()) return device.status();
+    if (*device == model.device) continue;
+    spdlog::warn("model {}: device {} is not here; falling back to {}", model.name, model.device, *device);
+    model.device = *std::move(device);
+  }
+  return absl::OkStatus();
+}
+
+int Run(ServerSettings settings) {
+  ShutdownSignals signals(settings.drain_timeout + kEndGrace);
+  torch_executor::SetTorchThreads(settings.torch_threads);
+  if (absl::Status status = ResolveDevices(&settings); !status.ok()) return Fail(status);
+
+  std::vector<std::string> names;
+  for (const ModelSettings& model : settings.models) names.push_back(model.name);
+  Metrics metrics(names);
+  Health health(settings.models);
+  ModelLog log;
+  Registry registry(settings.models, MakeModelLoader(&metrics), [&](const ModelStatus& status) {
+    metrics.OnModelStatus(status);
+    health.OnModelStatus(status);
+    log.OnModelStatus(status);
+  });
+  // Listening comes before loading: a port in use is found at once, and liveness can be asked for meanwhile.
+  const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(settings, &registry, &metrics, &health);
+  if (!server.ok()) return Fail(server.status());
+  std::optional<std::string> metrics_address;
+  if (!settings.metrics_listen.empty()) {
+    absl::StatusOr<std::string> address = metrics.Listen(settings.metrics_listen);
+    if (!address.ok()) return Fail(address.status());
+    metrics_address = *std::move(address);
+  }
+  registry.LoadConfigured();
+  signals.Ready();
+  std::cout << "listening on " << (*server)->address() << std::endl;
+  if (metrics_address) std::cout << "metrics on " << *metrics_address << std::endl;
+
+  signals.Wait();
+  const absl::Time deadline = absl::Now() + settings.drain_timeout;
+  const bool drained = (*server)->Drain(deadline);
+  registry.Drain(deadline);
+  if (drained) {
+    spdlog::info("drained");
+  } else {
+    spdlog::warn("drain_timeout passed; calls in flight were cancelled");
+  }
+  return EXIT_SUCCESS;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Serves T5-family translation models over gRPC.", "petit-server");
+  std::string config;
+  bool check = false;
+  app.add_option("--config", config, "The configuration, a petit.config.v1.ServerConfig as text")
+      ->required()
+      ->type_name("FILE");
+  app.add_flag("--check", check, "Only check the configuration");
+  app.set_version_flag("--version", "petit-server " PETIT_VERSION);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? EXIT_SUCCESS : kBadConfiguration;
+  }
+  absl::StatusOr<ServerSettings> settings = LoadConfig(config);
+  if (!settings.ok()) {
+    std::cerr << settings.status().message() << std::endl;
+    return kBadConfiguration;
+  }
+  if (check) {
+    std::cout << config << " is good" << std::endl;
+    return EXIT_SUCCESS;
+  }
+  SetUpLog(settings->log_level);
+  std::signal(SIGPIPE, SIG_IGN);
+  return Run(*std::move(settings));
+}
+
+}  // namespace
+}  // namespace petit::serving
+
+int main(int argc, char** argv) { return petit::serving::Main(argc, argv); }
