@@ -208,34 +208,45 @@ TEST_F(ReplicaTest, ADoneMayDestroyItsReplica) {
   EXPECT_EQ(second.get_future().get(), absl::StatusCode::kUnavailable);
 }
 
-TEST_F(ReplicaTest, EverySequenceIsAnsweredExactlyOnceWhateverHappens) {
+TEST_F(ReplicaTest, EveryRequestIsAnsweredExactlyOnceWhateverHappens) {
   constexpr int kThreads = 4;
   constexpr int kPerThread = 150;
   options_.limits.max_rows = 8;
   options_.limits.max_queue_length = 20;
   for (int round = 0; round < 3; ++round) {
     Start();
-    std::vector<std::atomic<int>> answers(kThreads * kPerThread);
+    std::vector<std::atomic<int>> answers(2 * kThreads * kPerThread);
+    std::vector<CancelFlag> flags(kThreads * kPerThread);
+    for (CancelFlag& flag : flags) flag = MakeCancelFlag();
     std::atomic<int> accepted = 0;
+    // A refused request is answered by its refusal.
+    const auto count = [&accepted](const absl::Status& status, std::atomic<int>& answer) {
+      if (status.ok()) {
+        ++accepted;
+      } else {
+        ++answer;
+        EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+      }
+    };
     std::vector<std::thread> threads;
     for (int thread = 0; thread < kThreads; ++thread) {
       threads.emplace_back([&, thread] {
-        std::vector<CancelFlag> flags;
-        for (int i = 0; i < kPerThread; ++i) {
+        for (int i = thread * kPerThread; i < (thread + 1) * kPerThread; ++i) {
           SequenceRequest request = Request(1 + i % 7);
-          flags.push_back(request.cancelled = MakeCancelFlag());
-          std::atomic<int>& answer = answers[thread * kPerThread + i];
-          request.done = [&answer](const Result&) { ++answer; };
+          request.cancelled = flags[i];
+          request.done = [&answer = answers[2 * i]](const Result&) { ++answer; };
           if (i % 5 == 0) request.deadline = absl::Now();
-          const absl::Status status = replica_->Submit(std::move(request));
-          if (status.ok()) {
-            ++accepted;
-          } else {
-            ++answer;
-            ASSERT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-          }
+          count(replica_->Submit(std::move(request)), answers[2 * i]);
+
+          ScoreRequest pair;
+          pair.source_ids = {7};
+          pair.target_ids = {7, 1};
+          pair.cancelled = flags[i];
+          pair.done = [&answer = answers[2 * i + 1]](const absl::StatusOr<ScoreResult>&) { ++answer; };
+          count(replica_->SubmitScore(std::move(pair)), answers[2 * i + 1]);
+
           if (i % 3 == 0) {
-            *flags[i / 2] = true;
+            *flags[i] = true;
             replica_->NotifyCancelled();
           }
         }
@@ -245,7 +256,11 @@ TEST_F(ReplicaTest, EverySequenceIsAnsweredExactlyOnceWhateverHappens) {
     if (round == 0) {
       EXPECT_TRUE(replica_->Drain(absl::InfiniteFuture()));
     }
+    std::thread canceller([&flags] {
+      for (const CancelFlag& flag : flags) *flag = true;
+    });
     replica_.reset();
+    canceller.join();
     EXPECT_GT(accepted, 0);
     for (const std::atomic<int>& answer : answers) EXPECT_EQ(answer, 1);
   }
