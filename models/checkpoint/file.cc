@@ -158,8 +158,8 @@ WritableFile& WritableFile::operator=(WritableFile&& other) noexcept {
 
 WritableFile::~WritableFile() { CloseQuietly(descriptor_); }
 
-absl::StatusOr<WritableFile> WritableFile::Create(const std::string& path, bool exclusive) {
-  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (exclusive ? O_EXCL : 0);
+absl::StatusOr<WritableFile> WritableFile::Create(const std::string& path) {
+  const int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL;
   const int descriptor = RetryInterrupted([&] { return open(path.c_str(), flags, 0666); });
   if (descriptor < 0) return ErrnoStatus(errno, path, "create");
   return WritableFile(path, descriptor);

@@ -69,8 +69,8 @@ class Mapping {
 // A file being written. Every error leaves it to the caller to remove the file.
 class WritableFile {
  public:
-  // Opens for writing and creates; `exclusive`: ALREADY_EXISTS if the path exists.
-  static absl::StatusOr<WritableFile> Create(const std::string& path, bool exclusive = true);
+  // ALREADY_EXISTS: the path exists.
+  static absl::StatusOr<WritableFile> Create(const std::string& path);
 
   WritableFile(WritableFile&& other) noexcept;
   WritableFile& operator=(WritableFile&& other) noexcept;
