@@ -1,0 +1,29 @@
+// What the configuration's checks share; internal to the folder.
+#ifndef PETIT_SERVER_CONFIG_CHECKS_H_
+#define PETIT_SERVER_CONFIG_CHECKS_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/string_view.h"
+#include "petit/config/v1/server_config.pb.h"
+#include "server/config/located.h"
+#include "server/config/settings.h"
+
+namespace petit::serving {
+
+// `path` below `base_directory` unless it is absolute; normalized, without a trailing slash.
+std::string ResolvePath(std::string_view base_directory, std::string_view path);
+
+// Says what is wrong with a HOST:PORT and what would be right, or nothing.
+std::optional<std::string> AddressProblem(absl::string_view address);
+
+// Checks one model (all but what concerns other models) and complains; what it returns then is not to be used.
+// `model_root` is absolute, or empty where not configured.
+ModelSettings CheckModel(const config::v1::ModelConfig& model, const Located& at, const std::string& base_directory,
+                         const std::string& model_root);
+
+}  // namespace petit::serving
+
+#endif  // PETIT_SERVER_CONFIG_CHECKS_H_
