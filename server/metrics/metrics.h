@@ -5,7 +5,7 @@
 // petit_step_sequences{model}, petit_source_tokens_total{model}, petit_target_tokens_total{model},
 // petit_queue_length{model}, petit_active_sequences{model}, petit_rejected_total{model,reason},
 // petit_model_ready{model}, petit_model_bytes{model}, petit_model_info{model,version,precision,device,executor},
-// petit_build_info{version,...} and process_*.
+// petit_build_info{version,compiler} and process_*. A scrape over HTTP has prometheus-cpp's own exposer_* besides.
 #ifndef PETIT_SERVER_METRICS_METRICS_H_
 #define PETIT_SERVER_METRICS_METRICS_H_
 
@@ -31,14 +31,17 @@ class Metrics {
   // ("OK", "NOT_FOUND"). A stream counts once, as a call; its texts are in the token and queue series.
   void CountRequest(std::string_view method, std::string_view model, std::string_view code, absl::Duration took);
 
-  // What a model's replicas report into. Lives as long as the returned pointer; one per model, shared by versions.
+  // What one replica of the model reports into. May outlive the Metrics. Take one for each replica: the gauges
+  // (queue length, active sequences) are the sum over those that live, and counters and histograms are the model's.
   std::shared_ptr<engine::ReplicaObserver> observer(std::string_view model);
 
-  // Updates petit_model_ready, _bytes and _info.
+  // Updates petit_model_ready, _bytes and _info (one series for each loaded version). Fits Registry's StatusListener;
+  // a model that is not configured is ignored.
   void OnModelStatus(const ModelStatus& status);
 
   // Serves /metrics on HOST:PORT (port 0: the kernel's choice) and returns the address bound. Several slow or
-  // half-sent requests do not block a scrape. UNAVAILABLE: the port is in use.
+  // half-sent requests do not block a scrape. Once. UNAVAILABLE: the port is in use. INVALID_ARGUMENT: not HOST:PORT,
+  // or not a host of this machine.
   absl::StatusOr<std::string> Listen(const std::string& address);
 
   // The exposition in text format, as /metrics serves it.

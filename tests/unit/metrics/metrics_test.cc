@@ -1,155 +1,227 @@
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
+#include "server/metrics/metrics.h"
 
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
-#include "client/metrics/bleu.h"
-#include "client/metrics/chrf.h"
-#include "client/metrics/rouge.h"
-#include "client/metrics/text.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/metrics/exposition.h"
 
-namespace petit::metrics {
+namespace petit::serving {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
-using Strings = std::vector<std::string>;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Optional;
 
-// The example of sacreBLEU's README.
-Bleu ReadmeExample(int max_order) {
-  Bleu bleu({.max_order = max_order});
-  bleu.Add("The dog bit the man.", Strings{"The dog bit the man.", "The dog had bit the man."});
-  bleu.Add("It wasn't surprising.", Strings{"It was not unexpected.", "No one was surprised."});
-  bleu.Add("The man had just bitten him.", Strings{"The man bit him first.", "The man had bitten the dog."});
-  return bleu;
+Exposition Read(const Metrics& metrics) { return ParseExposition(metrics.Text()); }
+
+VersionStatus Loaded(std::int64_t version, VersionState state = VersionState::kReady) {
+  VersionStatus status;
+  status.version = version;
+  status.state = state;
+  status.info.executor = "TORCH";
+  status.info.device = "cuda:0";
+  status.info.precision = "BF16";
+  status.info.weight_bytes = 1000;
+  return status;
 }
 
-TEST(BleuTest, GivesTheFigureOfSacreBleusReadme) {
-  const BleuScore score = ReadmeExample(4).Score();
-  EXPECT_NEAR(score.score, 48.530827, 5e-7);
-  EXPECT_EQ(score.statistics.hypothesis_length, 17);
-  EXPECT_EQ(score.statistics.reference_length, 18);
-  EXPECT_EQ(ReadmeExample(4).Signature(), "nrefs:2|case:mixed|eff:no|tok:13a|smooth:exp");
+std::string InfoSeries(const std::string& version) {
+  return absl::StrCat("petit_model_info{device=\"cuda:0\",executor=\"TORCH\",model=\"m\",precision=\"BF16\",version=\"",
+                      version, "\"}");
 }
 
-TEST(BleuTest, MaximumOrderCounts) {
-  const double want[] = {77.65, 60.50, 53.93, 48.53, 46.14, 43.28};
-  for (int order = 1; order <= 6; ++order) EXPECT_NEAR(ReadmeExample(order).Score().score, want[order - 1], 5e-3);
-  // Orders that cannot be are brought into range.
-  EXPECT_EQ(ReadmeExample(0).Score().score, ReadmeExample(1).Score().score);
-  EXPECT_EQ(ReadmeExample(9).Score().score, ReadmeExample(6).Score().score);
-}
-
-TEST(BleuTest, NothingIsZero) {
-  EXPECT_EQ(Bleu().Score().score, 0.0);
-  EXPECT_EQ(Bleu().Signature(), "nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp");
-  Bleu bleu;
-  bleu.AddPair("", "a b c");
-  bleu.AddPair("", "");
-  EXPECT_EQ(bleu.Score().score, 0.0);
-  EXPECT_EQ(bleu.Score().brevity_penalty, 0.0);
-  EXPECT_EQ(SentenceBleu("", Strings{""}).score, 0.0);
-}
-
-TEST(BleuTest, APerfectCorpusIsALittleMoreThanAHundred) {
-  Bleu bleu;
-  bleu.AddPair("the quick brown fox jumps", "the quick brown fox jumps");
-  EXPECT_EQ(bleu.Score().score, 100.00000000000004);
-}
-
-TEST(BleuTest, ShortSentencesAreJudgedByTheOrdersTheyHave) {
-  EXPECT_NEAR(SentenceBleu("a b", Strings{"a b"}).score, 100.0, 1e-9);
-  // Without effective order a corpus that has no 4-gram loses all.
-  EXPECT_NEAR(ComputeBleu(ComputeBleuStatistics("a b", Strings{"a b"})).score, 0.0, 1e-9);
-}
-
-TEST(BleuTest, TheClosestReferenceCountsTiesToTheShorter) {
-  EXPECT_EQ(ComputeBleuStatistics("a b c", Strings{"a b c d", "a b", "a b c d e"}).reference_length, 2);
-  EXPECT_EQ(ComputeBleuStatistics("a b c", Strings{"a", "a b c d"}).reference_length, 4);
-}
-
-TEST(BleuTest, MatchesAreClippedToTheReferenceThatHasMost) {
-  const BleuStatistics statistics = ComputeBleuStatistics("a a a", Strings{"a", "a a"});
-  EXPECT_EQ(statistics.correct[0], 2);
-  EXPECT_EQ(statistics.total[0], 3);
-}
-
-TEST(BleuTest, SumsOfStatisticsAreTheCorpus) {
-  Bleu whole;
-  Bleu sum;
-  for (const char* text : {"the cat sat on the mat .", "a dog", ""}) {
-    whole.AddPair(text, "the cat on the mat");
-    sum.Add(ComputeBleuStatistics(text, Strings{"the cat on the mat"}));
+TEST(MetricsTest, SeriesOfConfiguredModelsExistFromTheStartAtZero) {
+  const Metrics metrics({"teacher", "student"});
+  const Exposition text = Read(metrics);
+  for (const std::string& model : {std::string("teacher"), std::string("student")}) {
+    const std::string label = absl::StrCat("{model=\"", model, "\"}");
+    for (const std::string name :
+         {"petit_queue_seconds_count", "petit_queue_seconds_sum", "petit_first_token_seconds_count",
+          "petit_step_seconds_count", "petit_step_sequences_count", "petit_source_tokens_total",
+          "petit_target_tokens_total", "petit_queue_length", "petit_active_sequences", "petit_model_ready",
+          "petit_model_bytes"}) {
+      EXPECT_THAT(Value(text, name + label), Optional(0.0)) << name << label;
+    }
+    EXPECT_THAT(Value(text, absl::StrCat("petit_rejected_total{model=\"", model, "\",reason=\"queue_length\"}")),
+                Optional(0.0));
+    EXPECT_THAT(
+        Value(text, absl::StrCat("petit_requests_total{code=\"OK\",method=\"Translate\",model=\"", model, "\"}")),
+        Optional(0.0));
   }
-  EXPECT_EQ(whole.Score().score, sum.Score().score);
-  EXPECT_EQ(whole.Signature(), sum.Signature());
+  EXPECT_EQ(CountSeries(text, "petit_build_info{"), 1);
+  EXPECT_EQ(CountSeries(text, "petit_model_info{"), 0);
 }
 
-TEST(Tokenize13aTest, SplitsAsMtevalDoes) {
-  EXPECT_THAT(Tokenize13a("L'été, «\xc2\xa0oui\xc2\xa0»."), ElementsAre("L'été", ",", "«", "oui", "»", "."));
-  EXPECT_THAT(Tokenize13a("1,234.56 x.y 3-4 a-b"), ElementsAre("1,234.56", "x", ".", "y", "3", "-", "4", "a-b"));
-  EXPECT_THAT(Tokenize13a("&lt;b&gt; &amp;amp;"), ElementsAre("<", "b", ">", "&", "amp", ";"));
-  EXPECT_THAT(Tokenize13a("  \n"), IsEmpty());
+TEST(MetricsTest, BucketsSpanWhatTheyMeasure) {
+  const Metrics metrics({"m"});
+  const Exposition text = Read(metrics);
+  for (const std::string name : {"petit_queue_seconds", "petit_first_token_seconds"}) {
+    EXPECT_TRUE(Value(text, name + "_bucket{model=\"m\",le=\"0.001\"}").has_value()) << metrics.Text();
+    EXPECT_TRUE(Value(text, name + "_bucket{model=\"m\",le=\"60\"}").has_value());
+  }
+  EXPECT_TRUE(Value(text, "petit_step_seconds_bucket{model=\"m\",le=\"0.0001\"}").has_value());
+  EXPECT_TRUE(Value(text, "petit_step_seconds_bucket{model=\"m\",le=\"1\"}").has_value());
+  EXPECT_TRUE(Value(text, "petit_request_seconds_bucket{method=\"Score\",model=\"m\",le=\"60\"}").has_value());
 }
 
-TEST(ChrfTest, GivesTheVectorsOfThePaperWithBeta3) {
-  EXPECT_DOUBLE_EQ(SentenceChrf("a b c", Strings{"abc"}, 3), 100.0);
-  EXPECT_DOUBLE_EQ(SentenceChrf("aa", Strings{"ab"}, 3), 25.0);
-  Chrf corpus(3);
-  corpus.AddPair("a", "a");
-  corpus.AddPair("b", "c");
-  EXPECT_DOUBLE_EQ(corpus.Score(), 50.0);
+TEST(MetricsTest, EveryCallIsCountedAndTimedFailuresToo) {
+  Metrics metrics({"m"});
+  metrics.CountRequest("Translate", "m", "OK", absl::Milliseconds(40));
+  metrics.CountRequest("Translate", "m", "OK", absl::Milliseconds(2));
+  metrics.CountRequest("Translate", "m", "RESOURCE_EXHAUSTED", absl::Seconds(3));
+  const Exposition text = Read(metrics);
+  EXPECT_THAT(Value(text, R"(petit_requests_total{code="OK",method="Translate",model="m"})"), Optional(2.0));
+  EXPECT_THAT(Value(text, R"(petit_requests_total{code="RESOURCE_EXHAUSTED",method="Translate",model="m"})"),
+              Optional(1.0));
+  EXPECT_THAT(Value(text, R"(petit_request_seconds_count{method="Translate",model="m"})"), Optional(3.0));
+  EXPECT_NEAR(*Value(text, R"(petit_request_seconds_sum{method="Translate",model="m"})"), 3.042, 1e-9);
+  EXPECT_THAT(Value(text, R"(petit_request_seconds_bucket{method="Translate",model="m",le="0.0025"})"), Optional(1.0));
 }
 
-TEST(ChrfTest, NothingIsZero) {
-  EXPECT_EQ(Chrf().Score(), 0.0);
-  EXPECT_EQ(SentenceChrf("", Strings{"a"}), 0.0);
-  EXPECT_EQ(SentenceChrf("a", Strings{""}), 0.0);
-  EXPECT_EQ(SentenceChrf("a", Strings{"b"}), 0.0);
+TEST(MetricsTest, WhatIsNotConfiguredIsLabelledUnknown) {
+  Metrics metrics({"m"});
+  const int before = CountSeries(Read(metrics), "petit_requests_total");
+  for (int i = 0; i < 100; ++i) {
+    metrics.CountRequest("Translate", absl::StrCat("evil\"\n", i), "NOT_FOUND", absl::ZeroDuration());
+    metrics.CountRequest("ListModels", "", absl::StrCat("code", i), absl::ZeroDuration());
+  }
+  const Exposition text = Read(metrics);
+  EXPECT_THAT(Value(text, R"(petit_requests_total{code="NOT_FOUND",method="Translate",model="unknown"})"),
+              Optional(100.0));
+  EXPECT_THAT(Value(text, R"(petit_requests_total{code="UNKNOWN",method="ListModels",model="unknown"})"),
+              Optional(100.0));
+  EXPECT_EQ(CountSeries(text, "petit_requests_total"), before + 2);
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("evil")));
 }
 
-TEST(ChrfTest, TheBestReferenceCounts) {
-  EXPECT_DOUBLE_EQ(SentenceChrf("abcdef", Strings{"xyz", "abcdef"}), 100.0);
-  Chrf chrf;
-  chrf.Add("ab", Strings{"ab", "cd"});
-  EXPECT_EQ(chrf.Signature(), "nrefs:2|case:mixed|eff:yes|nc:6|nw:0|space:no");
-  chrf.AddPair("ab", "ab");
-  EXPECT_EQ(chrf.Signature(), "nrefs:var|case:mixed|eff:yes|nc:6|nw:0|space:no");
+TEST(MetricsTest, MethodsAreBounded) {
+  Metrics metrics({});
+  for (int i = 0; i < 1000; ++i) metrics.CountRequest(absl::StrCat("M", i), "", "OK", absl::ZeroDuration());
+  EXPECT_LE(CountSeries(Read(metrics), "petit_requests_total"), 65);
 }
 
-TEST(RougeTest, GivesTheKnownVectors) {
-  EXPECT_DOUBLE_EQ(SentenceRougeL("testing one", "testing one two", RougeWords::kAscii).f1, 0.8);
-  EXPECT_DOUBLE_EQ(SentenceRougeL("testing one two", "testing one", RougeWords::kAscii).recall, 1.0);
-  EXPECT_EQ(SentenceRougeL("", "a", RougeWords::kAscii).f1, 0.0);
-  EXPECT_EQ(SentenceRougeL("é", "é", RougeWords::kAscii).f1, 0.0);
-  EXPECT_EQ(RougeL(RougeWords::kAscii).Score().f1, 0.0);
+TEST(MetricsTest, AReplicaReportsIntoItsModelsSeries) {
+  Metrics metrics({"m", "other"});
+  const auto observer = metrics.observer("m");
+  observer->OnQueueLength(4);
+  observer->OnActive(3);
+  observer->OnRejected("queue_length");
+  observer->OnRejected("something new");
+  observer->OnAdmitted(absl::Milliseconds(20), 17);
+  observer->OnStep(absl::Microseconds(300), 3, 6);
+  observer->OnFirstToken(absl::Milliseconds(30));
+  observer->OnFinished(absl::OkStatus(), 9);
+  observer->OnFinished(absl::CancelledError(), 0);
+  const Exposition text = Read(metrics);
+  EXPECT_THAT(Value(text, R"(petit_queue_length{model="m"})"), Optional(4.0));
+  EXPECT_THAT(Value(text, R"(petit_active_sequences{model="m"})"), Optional(3.0));
+  EXPECT_THAT(Value(text, R"(petit_rejected_total{model="m",reason="queue_length"})"), Optional(1.0));
+  EXPECT_THAT(Value(text, R"(petit_rejected_total{model="m",reason="unknown"})"), Optional(1.0));
+  EXPECT_THAT(Value(text, R"(petit_queue_seconds_sum{model="m"})"), Optional(0.02));
+  EXPECT_THAT(Value(text, R"(petit_source_tokens_total{model="m"})"), Optional(17.0));
+  EXPECT_THAT(Value(text, R"(petit_step_seconds_bucket{model="m",le="0.0005"})"), Optional(1.0));
+  EXPECT_THAT(Value(text, R"(petit_step_sequences_sum{model="m"})"), Optional(3.0));
+  EXPECT_THAT(Value(text, R"(petit_first_token_seconds_sum{model="m"})"), Optional(0.03));
+  EXPECT_THAT(Value(text, R"(petit_target_tokens_total{model="m"})"), Optional(9.0));
+  EXPECT_THAT(Value(text, R"(petit_queue_length{model="other"})"), Optional(0.0));
 }
 
-TEST(RougeTest, OnlyUnicodeWordsTellAccentsApart) {
-  EXPECT_DOUBLE_EQ(SentenceRougeL("pèché", "péché", RougeWords::kAscii).f1, 1.0);
-  EXPECT_DOUBLE_EQ(SentenceRougeL("pèché", "péché", RougeWords::kUnicode).f1, 0.0);
-  EXPECT_DOUBLE_EQ(SentenceRougeL("PÉCHÉ", "péché", RougeWords::kUnicode).f1, 1.0);
+TEST(MetricsTest, TwoVersionsOfAModelAddUpAndTheLastLeavesZero) {
+  Metrics metrics({"m"});
+  auto old_version = metrics.observer("m");
+  auto new_version = metrics.observer("m");
+  old_version->OnQueueLength(5);
+  new_version->OnQueueLength(2);
+  old_version->OnQueueLength(1);
+  EXPECT_THAT(Value(Read(metrics), R"(petit_queue_length{model="m"})"), Optional(3.0));
+  old_version.reset();
+  EXPECT_THAT(Value(Read(metrics), R"(petit_queue_length{model="m"})"), Optional(2.0));
+  new_version.reset();
+  EXPECT_THAT(Value(Read(metrics), R"(petit_queue_length{model="m"})"), Optional(0.0));
 }
 
-TEST(RougeTest, LowersTheTwoLettersThatBecomeAscii) {
-  EXPECT_THAT(RougeTokens("\xe2\x84\xaa", RougeWords::kAscii), ElementsAre(U"k"));
-  EXPECT_THAT(RougeTokens("\xc4\xb0X", RougeWords::kAscii), ElementsAre(U"i", U"x"));
+TEST(MetricsTest, AnObserverMayOutliveTheMetrics) {
+  auto metrics = std::make_unique<Metrics>(std::vector<std::string>{"m"});
+  const auto observer = metrics->observer("m");
+  const auto unknown = metrics->observer("no such model");
+  metrics.reset();
+  observer->OnQueueLength(3);
+  unknown->OnFinished(absl::OkStatus(), 3);
 }
 
-TEST(TextTest, ABadByteEqualsOnlyItself) {
-  const std::u32string codes = DecodeUtf8("a\xff\xc3(\xed\xa0\x80\xe2\x82");
-  EXPECT_EQ(codes.size(), 9U);
-  EXPECT_EQ(codes[1], 0x1100FFU);
-  EXPECT_FALSE(IsWord(codes[1]));
-  EXPECT_FALSE(IsSpace(codes[1]));
-  EXPECT_EQ(Lower(codes), codes);
+TEST(MetricsTest, ModelSeriesFollowItsStatus) {
+  Metrics metrics({"m"});
+  ModelStatus status;
+  status.name = "m";
+  status.state = VersionState::kLoading;
+  status.versions = {Loaded(1, VersionState::kUnloaded), Loaded(2, VersionState::kLoading)};
+  metrics.OnModelStatus(status);
+  EXPECT_THAT(Value(Read(metrics), R"(petit_model_ready{model="m"})"), Optional(0.0));
+  EXPECT_EQ(CountSeries(Read(metrics), "petit_model_info{"), 0);
+
+  status.served_version = 2;
+  status.versions = {Loaded(1), Loaded(2)};
+  metrics.OnModelStatus(status);
+  EXPECT_THAT(Value(Read(metrics), R"(petit_model_ready{model="m"})"), Optional(1.0));
+  EXPECT_THAT(Value(Read(metrics), R"(petit_model_bytes{model="m"})"), Optional(2000.0));
+  EXPECT_THAT(Value(Read(metrics), InfoSeries("1")), Optional(1.0));
+  EXPECT_THAT(Value(Read(metrics), InfoSeries("2")), Optional(1.0));
+
+  // While it is unloaded it still takes memory; afterwards its series is gone.
+  status.versions = {Loaded(1, VersionState::kUnloading), Loaded(2)};
+  metrics.OnModelStatus(status);
+  EXPECT_THAT(Value(Read(metrics), R"(petit_model_bytes{model="m"})"), Optional(2000.0));
+  status.versions = {Loaded(1, VersionState::kUnloaded), Loaded(2)};
+  metrics.OnModelStatus(status);
+  EXPECT_THAT(Value(Read(metrics), R"(petit_model_bytes{model="m"})"), Optional(1000.0));
+  EXPECT_FALSE(Value(Read(metrics), InfoSeries("1")).has_value());
+
+  status.served_version = 0;
+  status.versions = {Loaded(2, VersionState::kUnloaded)};
+  metrics.OnModelStatus(status);
+  EXPECT_THAT(Value(Read(metrics), R"(petit_model_ready{model="m"})"), Optional(0.0));
+  EXPECT_THAT(Value(Read(metrics), R"(petit_model_bytes{model="m"})"), Optional(0.0));
+  EXPECT_EQ(CountSeries(Read(metrics), "petit_model_info{"), 0);
+
+  status.name = "not configured";
+  metrics.OnModelStatus(status);
+  EXPECT_THAT(metrics.Text(), Not(HasSubstr("not configured")));
 }
 
-TEST(TextTest, LowersSingleCodePoints) {
-  EXPECT_EQ(Lower(U"AZÀÞ×ÿŸΣΑСԱႠᏲἈⱭꙀＡ𐐀𞤀"), U"azàþ×ÿÿσαсաⴀᏺἀɑꙁａ𐐨𞤢");
-  EXPECT_EQ(Lower(U"ĲĳŹźǄǅǆǇǲȺȾ"), U"ĳĳźźǆǆǆǉǳⱥⱦ");
+TEST(MetricsTest, ThreadsMeetWithoutLoss) {
+  Metrics metrics({"m"});
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i) {
+    threads.emplace_back([&metrics] {
+      const auto observer = metrics.observer("m");
+      for (int k = 0; k < 500; ++k) {
+        metrics.CountRequest("Translate", k % 2 == 0 ? "m" : "x", "OK", absl::Milliseconds(1));
+        observer->OnQueueLength(k);
+        observer->OnFinished(absl::OkStatus(), 2);
+        ModelStatus status;
+        status.name = "m";
+        status.versions = {Loaded(k % 3 + 1)};
+        if (k % 50 == 0) metrics.OnModelStatus(status);
+        if (k % 100 == 0) {
+          EXPECT_THAT(metrics.Text(), HasSubstr("petit_queue_length"));
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  const Exposition text = Read(metrics);
+  EXPECT_THAT(Value(text, R"(petit_requests_total{code="OK",method="Translate",model="m"})"), Optional(750.0));
+  EXPECT_THAT(Value(text, R"(petit_requests_total{code="OK",method="Translate",model="unknown"})"), Optional(750.0));
+  EXPECT_THAT(Value(text, R"(petit_target_tokens_total{model="m"})"), Optional(3000.0));
+  EXPECT_THAT(Value(text, R"(petit_queue_length{model="m"})"), Optional(0.0));
+  EXPECT_EQ(CountSeries(text, "petit_model_info{"), 1);
 }
 
 }  // namespace
-}  // namespace petit::metrics
+}  // namespace petit::serving
