@@ -91,6 +91,10 @@ void CheckAddresses(const ServerConfig& config, const Located& at, ServerSetting
   if (const auto problem = AddressProblem(settings->metrics_listen); problem.has_value()) {
     at.ComplainAbout(ServerConfig::kMetricsListenFieldNumber,
                      absl::StrCat("metrics_listen \"", settings->metrics_listen, "\" ", *problem));
+  } else if (settings->metrics_listen[0] == '[') {
+    at.ComplainAbout(ServerConfig::kMetricsListenFieldNumber,
+                     absl::StrCat("metrics_listen \"", settings->metrics_listen,
+                                  "\" is IPv6, on which metrics cannot be served; use 127.0.0.1:PORT or 0.0.0.0:PORT"));
   } else if (settings->metrics_listen == settings->listen && !absl::EndsWith(settings->listen, ":0")) {
     at.ComplainAbout(ServerConfig::kMetricsListenFieldNumber,
                      absl::StrCat("metrics_listen is the same as listen, ", settings->listen,

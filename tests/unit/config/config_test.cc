@@ -94,7 +94,7 @@ TEST_F(ConfigTest, FillsInTheDefaultsThatTheProtoPromises) {
 TEST_F(ConfigTest, ReadsEveryField) {
   const std::string sha(64, 'A');
   const auto settings = Parse(absl::StrCat(R"(
-listen: "0.0.0.0:0"  metrics_listen: "[::1]:9464"  model_root: "models"  torch_threads: 8
+listen: "0.0.0.0:0"  metrics_listen: "127.0.0.1:9464"  model_root: "models"  torch_threads: 8
 drain_timeout_seconds: 1.5  log_level: LOG_LEVEL_WARNING
 limits { max_texts_per_request: 2 max_text_bytes: 3 max_message_bytes: 4000 max_stream_texts_in_flight: 5
          max_score_buffer_bytes: 6 }
@@ -113,7 +113,7 @@ model { name: "latest" version_policy { latest {} } prompt { source: "a" target:
 )"));
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_EQ(settings->listen, "0.0.0.0:0");
-  EXPECT_EQ(settings->metrics_listen, "[::1]:9464");
+  EXPECT_EQ(settings->metrics_listen, "127.0.0.1:9464");
   EXPECT_EQ(settings->torch_threads, 8);
   EXPECT_EQ(settings->drain_timeout, absl::Milliseconds(1500));
   EXPECT_EQ(settings->log_level, LogLevel::kWarning);
@@ -350,6 +350,7 @@ TEST_F(ConfigTest, AddressesAreHostAndPort) {
   }
   EXPECT_THAT(Errors(Parse(absl::StrCat(model, "listen: \"a:1\" metrics_listen: \"a:1\""))),
               ElementsAre(HasSubstr("same as listen")));
+  EXPECT_THAT(Errors(Parse(absl::StrCat(model, "metrics_listen: \"[::1]:1\""))), ElementsAre(HasSubstr("IPv6")));
   EXPECT_TRUE(Parse(absl::StrCat(model, "listen: \"a:0\" metrics_listen: \"a:0\"")).ok());
 }
 
