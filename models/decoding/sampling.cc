@@ -44,23 +44,22 @@ std::span<const Sampler::Kept> Sampler::Filter(const RowResult& row) {
     return kept_;
   }
   // The highest is subtracted first, so that no temperature can overflow.
-  const auto weight = [&](float log_prob) {
-    return std::exp((static_cast<double>(log_prob) - highest) / temperature_);
-  };
+  const auto weight = [&](float log_prob) { return std::exp(std::min(log_prob - highest, 0.0f) / temperature_); };
 
   if (full_row()) {
     for (std::size_t id = 0; id < row.full_row.size(); ++id) {
       const float log_prob = row.full_row[id];
-      const double w = weight(log_prob);
+      const float w = weight(log_prob);
       if (w > 0) kept_.push_back({static_cast<TokenId>(id), log_prob, w});
     }
-    if (top_p_ < 1) KeepTopP(/*sorted=*/false);
+    if (top_p_ == 1) return kept_;  // already by id
+    KeepTopP(/*sorted=*/false);
   } else {
     const std::size_t k = std::min(row.best.size(), static_cast<std::size_t>(top_k_));
     const float threshold = row.best[k - 1].log_prob;
     for (const Candidate& candidate : row.best) {
       if (candidate.log_prob < threshold) break;
-      const double w = weight(candidate.log_prob);
+      const float w = weight(candidate.log_prob);
       if (w > 0) kept_.push_back({candidate.id, candidate.log_prob, w});
     }
     if (top_p_ < 1) KeepTopP(/*sorted=*/true);
@@ -78,7 +77,7 @@ void Sampler::KeepTopP(bool sorted) {
   double before = 0;
   std::size_t count = 0;
   const std::size_t size = kept_.size();
-  while (count < size && (count == 0 || before < top_p_ * total)) {
+  while (count < size && before < top_p_ * total) {
     if (!sorted) {
       std::pop_heap(kept_.begin(), kept_.end() - count, lighter);
       before += kept_[size - 1 - count].weight;

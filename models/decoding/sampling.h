@@ -23,7 +23,7 @@ class Sampler {
   struct Kept {
     TokenId id = 0;
     float log_prob = 0;  // as it came, before temperature
-    double weight = 0;   // probability after the filters, up to a common factor; > 0
+    float weight = 0;    // probability after the filters, up to a common factor; > 0
   };
 
   explicit Sampler(const DecodingOptions& options);

@@ -171,7 +171,7 @@ TEST(FilterGoldens, TemperatureTopKAndTopPKeepWhatUpstreamsWarpersKeep) {
     request.full_row = sampler.full_row();
     std::vector<TokenId> ids;
     double total = 0;
-    double largest = 0;
+    float largest = 0;
     const RowResult row = AnswerRow(logits, request);
     const auto kept = sampler.Filter(row);
     for (const Sampler::Kept& k : kept) {

@@ -25,6 +25,7 @@ DecodingOptions Sampling(float temperature, int top_k, float top_p) {
 
 RowResult Answer(const Sampler& sampler, const std::vector<float>& probabilities) {
   std::vector<float> logits;
+  logits.reserve(probabilities.size());
   for (const float p : probabilities) logits.push_back(std::log(p));
   RowRequest request;
   request.num_best = sampler.num_best();
