@@ -119,13 +119,12 @@ void BeamDecoder::CollectOptions(std::span<const RowResult> results) {
   const bool last = steps_ + 1 == options_.max_new_tokens;
   for (int beam = 0; beam < num_beams(); ++beam) {
     const int row = beams_[beam].row;
-    // A dead beam fills up with -inf as upstream does, or the count of options that end would differ.
-    const std::vector<Candidate>& best = results[std::max(row, 0)].best;
-    for (std::size_t i = 0; i < best.size(); ++i) {
-      const TokenId token = row < 0 ? static_cast<TokenId>(i) : best[i].id;
-      float log_prob = row < 0 ? kNegInf : best[i].log_prob;
-      if (std::isnan(log_prob)) log_prob = kNegInf;
-      options_by_rank_.push_back({beams_[beam].sum + log_prob, log_prob, beam, token, last || IsEos(special_, token)});
+    // A dead beam offers -inf, as upstream: there must be num_beams options to choose from.
+    for (const Candidate& candidate : results[std::max(row, 0)].best) {
+      const bool dead = row < 0 || std::isnan(candidate.log_prob);
+      const float log_prob = dead ? kNegInf : candidate.log_prob;
+      const bool hit = last || IsEos(special_, candidate.id);
+      options_by_rank_.push_back({beams_[beam].sum + log_prob, log_prob, beam, candidate.id, hit});
     }
   }
   const std::size_t count = std::min(options_by_rank_.size(), static_cast<std::size_t>(num_options_));

@@ -123,6 +123,36 @@ TEST(BeamSearch, AmongEqualResultsTheOlderStays) {
   EXPECT_THAT(hypotheses[1].ids, ElementsAre(5));
 }
 
+// With a negative penalty shorter is better, so "never" too bounds by the current length.
+TEST(BeamSearch, NeverBoundsByTheLongestLengthOnlyWhereLongIsFavoured) {
+  DecodingOptions options = Beams(2);
+  options.length_penalty = -1;
+  options.early_stopping = EarlyStopping::kNever;
+  const auto decoder = MakeDecoder(options, {}, 0);
+  decoder->Advance(Rows({{{1, -0.1f}, {5, -0.2f}, {6, -3}, {7, -9}}}));
+  decoder->Advance(Rows({{{7, -0.1f}, {1, -0.7f}, {8, -9}, {9, -9}}, {{7, -9}, {8, -9}, {9, -9}, {4, -9}}}));
+  ASSERT_FALSE(decoder->done());  // -0.3 * 2 beats -0.9 * 2; -0.3 * 8 would not
+  decoder->Advance(Rows({{{1, -0.01f}, {7, -9}, {8, -9}, {9, -9}}, {{7, -9}, {8, -9}, {9, -9}, {4, -9}}}));
+  ASSERT_TRUE(decoder->done());
+  EXPECT_THAT(decoder->Hypotheses()[1].ids, ElementsAre(5, 7));
+}
+
+TEST(BeamSearch, EndsAtMaxNewTokensThoughFewerThanNumBeamsCouldFinish) {
+  DecodingOptions options = Beams(2);
+  options.max_new_tokens = 2;
+  const auto decoder = MakeDecoder(options, {}, 0);
+  decoder->Advance(Rows({{{5, -0.1f}, {6, -0.2f}, {7, -3}, {8, -9}}}));
+  const std::vector<Candidate> banned = {{0, kNegInf}, {1, kNegInf}, {2, kNegInf}, {3, kNegInf}};
+  std::vector<Candidate> only_eos = banned;
+  only_eos[0] = {1, -0.3f};
+  only_eos[1] = {0, kNegInf};
+  decoder->Advance(Rows({banned, only_eos}));
+  ASSERT_TRUE(decoder->done());
+  const std::vector<Hypothesis> hypotheses = decoder->Hypotheses();
+  ASSERT_THAT(hypotheses, SizeIs(1));
+  EXPECT_THAT(hypotheses[0].ids, ElementsAre(6));
+}
+
 TEST(BeamSearch, ScoresAreTheSumOfTokenLogProbsOverTheLength) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const TableModel model(HashedTable(seed, 40, 4), HashedTable(seed + 1000, 40, 2));

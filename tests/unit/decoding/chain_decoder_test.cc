@@ -161,6 +161,14 @@ TEST(Sampling, SameSeedSameSampleAndAnotherSeedOrPlaceAnother) {
   EXPECT_NE(DecodeWithTable(model, options, {}, 2)[0].ids, ids);
 }
 
+TEST(Sampling, EveryStepDrawsAnew) {
+  const TableModel model(std::vector<std::vector<float>>(40, std::vector<float>(40, 0)));
+  DecodingOptions options = Sampling(1);
+  options.min_new_tokens = options.max_new_tokens;
+  const std::vector<TokenId> ids = DecodeWithTable(model, options)[0].ids;
+  EXPECT_GT(std::set(ids.begin(), ids.end()).size(), 6u);
+}
+
 TEST(Sampling, TopKOfOneIsGreedySearch) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     const TableModel model(HashedTable(seed, 40, 4), HashedTable(seed + 100, 40, 2));

@@ -79,8 +79,8 @@ TEST(AnswerRow, ForcedIdCostsNothing) {
 }
 
 TEST(AnswerRow, OfNothingButBansIsMinusInfinityAndNeverNan) {
-  std::vector<Edit> edits;
-  for (TokenId id = 0; id < 5; ++id) edits.push_back({id, Edit::Kind::kBan, 0});
+  std::vector<Edit> edits(5);
+  for (TokenId id = 0; id < 5; ++id) edits[id] = {id, Edit::Kind::kBan, 0};
   const RowResult result = AnswerRow(Logits(), Request(ScoreSpace::kLogits, 2, edits));
   EXPECT_THAT(Ids(result), ElementsAre(0, 1));
   EXPECT_EQ(result.best[0].log_prob, kNegInf);
