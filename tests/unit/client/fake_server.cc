@@ -138,6 +138,7 @@ grpc::Status FakeServer::Translate(grpc::ServerContext* context, const petit::v1
   bool all_failed = true;
   for (const std::string& text : request->texts()) {
     if (absl::StartsWith(text, "hang")) {
+      ++hanging;
       const grpc::Status status = Hang(context);
       ++cancelled_calls;
       return status;
@@ -162,7 +163,7 @@ grpc::Status FakeServer::StreamTranslate(
   std::vector<petit::v1::StreamTranslateResponse> waiting;
   petit::v1::StreamTranslateRequest request;
   int answers = 0;
-  bool hanging = false;
+  bool hangs = false;
   while (stream->Read(&request)) {
     if (request.has_options()) {
       options = request.options();
@@ -172,9 +173,10 @@ grpc::Status FakeServer::StreamTranslate(
     if (options.model() == "nobody") return {grpc::StatusCode::NOT_FOUND, "there is no model 'nobody'"};
     if (!request.has_text()) continue;
     if (absl::StartsWith(request.text(), "hang")) {
-      hanging = true;
+      ++hanging;
+      hangs = true;
     }
-    if (hanging) continue;
+    if (hangs) continue;
     petit::v1::StreamTranslateResponse response;
     response.set_id(request.id());
     *response.mutable_result() = TranslateText(options, request.text());

@@ -41,6 +41,7 @@ class FakeServer final : public petit::v1::TranslationService::Service, public p
   std::atomic<int> translate_calls = 0;
   std::atomic<int> streams = 0;
   std::atomic<int> texts = 0;
+  std::atomic<int> hanging = 0;
   std::atomic<int> cancelled_calls = 0;
   std::atomic<int> model_calls = 0;
   [[nodiscard]] petit::v1::TranslateOptions last_options() const;

@@ -1,0 +1,92 @@
+// The `petit` binary as a process: signals and pipes.
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/unit/client/fake_server.h"
+
+namespace petit::cli {
+namespace {
+
+using client::FakeServer;
+
+struct Child {
+  pid_t pid = 0;
+  int in = -1;
+  int out = -1;
+
+  int Wait() const {
+    int status = 0;
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+};
+
+Child Start(const FakeServer& server) {
+  int in[2];
+  int out[2];
+  EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
+  EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  std::string address = server.address();
+  std::vector<std::string> arguments = {"petit", "translate", "--model", "student", "--server", address};
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  Child child{.in = in[1], .out = out[0]};
+  EXPECT_EQ(posix_spawn(&child.pid, PETIT_BINARY, &actions, nullptr, argv.data(), environ), 0);
+  posix_spawn_file_actions_destroy(&actions);
+  close(in[0]);
+  close(out[1]);
+  return child;
+}
+
+TEST(Process, CtrlCCancelsTheCallInFlight) {
+  FakeServer server;
+  const Child child = Start(server);
+  ASSERT_EQ(write(child.in, "hang\n", 5), 5);
+  while (server.hanging == 0) std::this_thread::yield();
+  kill(child.pid, SIGINT);
+  EXPECT_EQ(child.Wait(), 130);
+  server.Stop();  // waits for the handler, which saw the cancellation
+  EXPECT_EQ(server.cancelled_calls, 1);
+  close(child.in);
+  close(child.out);
+}
+
+TEST(Process, CtrlCEndsTheWaitForInput) {
+  FakeServer server;
+  const Child child = Start(server);
+  ASSERT_EQ(write(child.in, "one\n", 4), 4);
+  char buffer[16];
+  ASSERT_EQ(read(child.out, buffer, sizeof(buffer)), 4);  // a line is answered before the next one is there
+  EXPECT_EQ(std::string(buffer, 4), "ONE\n");
+  kill(child.pid, SIGTERM);
+  EXPECT_EQ(child.Wait(), 130);
+  close(child.in);
+  close(child.out);
+}
+
+TEST(Process, ABrokenPipeEndsItWithoutACrash) {
+  FakeServer server;
+  const Child child = Start(server);
+  close(child.out);
+  ASSERT_EQ(write(child.in, "one\n", 4), 4);
+  // The source is asked once more before the error is noticed.
+  close(child.in);
+  EXPECT_EQ(child.Wait(), 141);
+}
+
+}  // namespace
+}  // namespace petit::cli
