@@ -196,5 +196,22 @@ TEST_F(IntakeTest, TheScoreQueueIsBoundedByItself) {
   RunUntilIdle();
 }
 
+TEST_F(IntakeTest, WhatFailsOrComesTooLateMakesRoom) {
+  options_.limits.max_queue_length = 1;
+  options_.limits.max_score_share = 0;
+  Start();
+  Enqueue(3);
+  EnqueueScore(2, 2);
+  loop_->FailAll(absl::UnavailableError("gone"));
+  Enqueue(3);
+  ScoreRequest late = Pair(2, 2);
+  late.deadline = now_;
+  EnqueueScore(late);
+  loop_->RunOnce();
+  Enqueue(3);
+  EnqueueScore(2, 2);
+  RunUntilIdle();
+}
+
 }  // namespace
 }  // namespace petit::engine
