@@ -30,7 +30,7 @@ using petit::v1::TranslationService;
 struct Options {
   std::string server;
   std::string texts_file;
-  std::vector<std::string> models;    // "NAME" or "NAME,VARIANT..." groups are given in order
+  std::vector<std::string> models;  // "NAME" or "NAME,VARIANT..." groups are given in order
   std::vector<int> streams = {1, 8, 32};
   double seconds = 4;
   int rounds = 3;
@@ -56,7 +56,8 @@ class ClosedLoop {
     for (int i = 0; i < streams; ++i) StartCall();
     {
       absl::MutexLock lock(&mutex_);
-      mutex_.Await(absl::Condition(+[](int* in_flight) { return *in_flight == 0; }, &in_flight_));
+      mutex_.Await(absl::Condition(
+          +[](int* in_flight) { return *in_flight == 0; }, &in_flight_));
     }
     if (!error_.empty()) {
       std::cerr << "serve_bench: " << model_ << ": " << error_ << "\n";
