@@ -70,10 +70,10 @@ absl::Status StreamCall::TakeMessage() {
     ++open_texts_;
     context_.add_texts(1);
   }
-  absl::StatusOr<PreparedText> prepared = text_problem;
+  absl::StatusOr<PreparedText> prepared = PreparedText();
   if (text_problem.ok()) prepared = PrepareText(**plan, context_.environment().limits, message.text());
-  if (!prepared.ok()) {
-    Respond(message.id(), prepared.status());
+  if (!text_problem.ok() || !prepared.ok()) {
+    Respond(message.id(), text_problem.ok() ? prepared.status() : text_problem);
     return absl::OkStatus();
   }
   auto text = std::make_shared<Text>();
