@@ -26,7 +26,7 @@ namespace {
 
 // A half-sent request holds one thread until the timeout: a scrape gets through while fewer than these are open, and
 // with many more it waits for a turn or two, below Prometheus' own timeout of 10 s.
-constexpr int kThreads = 32;
+constexpr int kThreads = 64;
 constexpr int kRequestTimeoutMs = 2000;
 
 // How often a stopping server is woken.
