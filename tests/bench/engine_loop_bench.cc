@@ -1,6 +1,7 @@
 // What the loop itself costs per step: everything of a turn but the executor's own Step.
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -53,7 +54,7 @@ void LoopOverhead(benchmark::State& state) {
     }
   };
   fill();
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     timer->in_executor = absl::ZeroDuration();
     const absl::Time start = absl::Now();
     loop.RunOnce();

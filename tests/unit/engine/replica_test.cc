@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -209,8 +210,8 @@ TEST_F(ReplicaTest, ADoneMayDestroyItsReplica) {
 }
 
 TEST_F(ReplicaTest, EveryRequestIsAnsweredExactlyOnceWhateverHappens) {
-  constexpr int kThreads = 4;
-  constexpr int kPerThread = 150;
+  constexpr std::size_t kThreads = 4;
+  constexpr std::size_t kPerThread = 150;
   options_.limits.max_rows = 8;
   options_.limits.max_queue_length = 20;
   for (int round = 0; round < 3; ++round) {
@@ -229,10 +230,11 @@ TEST_F(ReplicaTest, EveryRequestIsAnsweredExactlyOnceWhateverHappens) {
       }
     };
     std::vector<std::thread> threads;
-    for (int thread = 0; thread < kThreads; ++thread) {
+    threads.reserve(kThreads);
+    for (std::size_t thread = 0; thread < kThreads; ++thread) {
       threads.emplace_back([&, thread] {
-        for (int i = thread * kPerThread; i < (thread + 1) * kPerThread; ++i) {
-          SequenceRequest request = Request(1 + i % 7);
+        for (std::size_t i = thread * kPerThread; i < (thread + 1) * kPerThread; ++i) {
+          SequenceRequest request = Request(1 + static_cast<int>(i % 7));
           request.cancelled = flags[i];
           request.done = [&answer = answers[2 * i]](const Result&) { ++answer; };
           if (i % 5 == 0) request.deadline = absl::Now();
