@@ -169,7 +169,7 @@ void DecoderStep::PrepareTensors(KeySet* keys, bool biased) const {
     std::copy(row.pages.begin(), row.pages.end(), table.begin() + i * pages);
     counts.push_back(row.keys);
   }
-  keys->table = at::tensor(table, at::kLong).to(weights_.device);
+  keys->table = at::tensor(table, at::kLong).view({rows, pages}).to(weights_.device);
   const at::Tensor count = at::tensor(counts, at::kLong).to(weights_.device).unsqueeze(1);
   const at::Tensor position = at::arange(pages * kPageTokens, count.options()).unsqueeze(0);
   const at::Tensor beyond = (position >= count).unsqueeze(1);  // [rows, 1, keys]
