@@ -50,7 +50,7 @@ absl::Status CheckSource(const std::string& source) {
 }  // namespace
 
 EvalSetReader::Input::Input(std::string input_path, InputFile opened, int interrupt_fd)
-    : path(std::move(input_path)), file(std::move(opened)), reader(file.fd(), interrupt_fd) {}
+    : path(std::move(input_path)), file(std::move(opened)), reader(file.fd(), {interrupt_fd, -1}) {}
 
 absl::StatusOr<EvalSetReader> EvalSetReader::Open(const EvalFiles& files, int interrupt_fd) {
   EvalSetReader reader;

@@ -53,22 +53,23 @@ std::string OnOneLine(std::string text) {
   return text;
 }
 
-LineReader::LineReader(int fd, int interrupt_fd, std::size_t max_line_bytes)
-    : fd_(fd), interrupt_fd_(interrupt_fd), max_line_bytes_(max_line_bytes) {}
+LineReader::LineReader(int fd, std::array<int, 2> stop_fds, std::size_t max_line_bytes)
+    : fd_(fd), stop_fds_(stop_fds), max_line_bytes_(max_line_bytes) {}
 
 // Reads some more; false at the end.
 absl::StatusOr<bool> LineReader::Fill() {
   if (at_end_) return false;
   buffer_.erase(0, position_);
   position_ = 0;
-  pollfd polled[2] = {{.fd = fd_, .events = POLLIN, .revents = 0},
-                      {.fd = interrupt_fd_, .events = POLLIN, .revents = 0}};
+  pollfd polled[3] = {{.fd = fd_, .events = POLLIN, .revents = 0},
+                      {.fd = stop_fds_[0], .events = POLLIN, .revents = 0},
+                      {.fd = stop_fds_[1], .events = POLLIN, .revents = 0}};
   while (true) {
-    if (poll(polled, 2, -1) < 0) {
+    if (poll(polled, 3, -1) < 0) {
       if (errno == EINTR) continue;
       return absl::ErrnoToStatus(errno, "cannot wait for input");
     }
-    if (polled[1].revents != 0) {
+    if (polled[1].revents != 0 || polled[2].revents != 0) {
       at_end_ = true;
       buffer_.clear();  // a line that was cut by Ctrl-C is not a line
       return false;
@@ -137,6 +138,13 @@ absl::StatusOr<InputFile> InputFile::Open(const std::string& path, int standard_
 
 InputFile::InputFile(InputFile&& other) noexcept
     : fd_(other.fd_), owned_(std::exchange(other.owned_, false)), size_(other.size_) {}
+
+InputFile& InputFile::operator=(InputFile&& other) noexcept {
+  std::swap(fd_, other.fd_);
+  std::swap(owned_, other.owned_);
+  std::swap(size_, other.size_);
+  return *this;
+}
 
 InputFile::~InputFile() {
   if (owned_) close(fd_);

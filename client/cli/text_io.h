@@ -2,6 +2,7 @@
 #ifndef PETIT_CLIENT_CLI_TEXT_IO_H_
 #define PETIT_CLIENT_CLI_TEXT_IO_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -33,8 +34,9 @@ struct Line {
 // it.
 class LineReader {
  public:
-  // Once `interrupt_fd` is readable, input ends. -1: never.
-  explicit LineReader(int fd, int interrupt_fd = -1, std::size_t max_line_bytes = std::size_t{1} << 20);
+  // Once one of `stop_fds` is readable, input ends (-1 never is).
+  explicit LineReader(int fd, std::array<int, 2> stop_fds = {-1, -1},
+                      std::size_t max_line_bytes = std::size_t{1} << 20);
 
   // The next line, or nothing at the end. An error of read(2), with its reason.
   absl::StatusOr<std::optional<Line>> Next();
@@ -43,7 +45,7 @@ class LineReader {
   absl::StatusOr<bool> Fill();
 
   const int fd_;
-  const int interrupt_fd_;
+  const std::array<int, 2> stop_fds_;
   const std::size_t max_line_bytes_;
   std::string buffer_;
   std::size_t position_ = 0;
@@ -55,8 +57,10 @@ class LineReader {
 class InputFile {
  public:
   static absl::StatusOr<InputFile> Open(const std::string& path, int standard_input = 0);
+  // Takes a descriptor over.
+  static InputFile Adopt(int fd) { return {fd, true, 0}; }
   InputFile(InputFile&& other) noexcept;
-  InputFile& operator=(InputFile&&) = delete;
+  InputFile& operator=(InputFile&& other) noexcept;
   ~InputFile();
 
   [[nodiscard]] int fd() const { return fd_; }

@@ -105,7 +105,8 @@ absl::Status TranslateByStream(const client::Client& client, const client::Trans
     lock.unlock();
     return item.blank ? output.Blank(item.text) : output.Result(item.text, result);
   };
-  const absl::Status status = client.TranslateStream(options, {.max_in_flight = concurrency}, source, sink, call);
+  const absl::Status status = client.TranslateStream(
+      options, {.max_in_flight = concurrency, .on_failure = [&] { input.Stop(); }}, source, sink, call);
   return status.ok() ? input_status : status;
 }
 

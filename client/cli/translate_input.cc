@@ -1,5 +1,8 @@
 #include "client/cli/translate_input.h"
 
+#include <sys/eventfd.h>
+
+#include <array>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,6 +25,8 @@ absl::StatusOr<TranslateInput> TranslateInput::OfFiles(std::vector<std::string> 
   if (paths.empty()) paths.emplace_back("-");
   TranslateInput input;
   input.interrupt_fd_ = io.interrupt_fd;
+  // Without a descriptor left, a failure shows after the next line only.
+  if (const int fd = eventfd(0, EFD_CLOEXEC); fd >= 0) input.stop_ = InputFile::Adopt(fd);
   for (const std::string& path : paths) {
     absl::StatusOr<InputFile> file = InputFile::Open(path, io.in_fd);
     if (!file.ok()) return file.status();
@@ -41,7 +46,7 @@ absl::StatusOr<std::optional<InputText>> TranslateInput::Next() {
   while (true) {
     if (!reader_) {
       if (next_ == files_.size()) return std::nullopt;
-      reader_.emplace(files_[next_].fd(), interrupt_fd_, kMaxLineBytes);
+      reader_.emplace(files_[next_].fd(), std::array<int, 2>{interrupt_fd_, stop_ ? stop_->fd() : -1}, kMaxLineBytes);
     }
     absl::StatusOr<std::optional<Line>> line = reader_->Next();
     if (!line.ok()) {
@@ -59,6 +64,10 @@ absl::StatusOr<std::optional<InputText>> TranslateInput::Next() {
     reader_.reset();
     ++next_;
   }
+}
+
+void TranslateInput::Stop() const {
+  if (stop_) eventfd_write(stop_->fd(), 1);
 }
 
 std::int64_t TranslateInput::bytes() const {

@@ -30,6 +30,8 @@ class TranslateInput {
 
   // The next text, or nothing at the end or after Ctrl-C.
   absl::StatusOr<std::optional<InputText>> Next();
+  // Ends the input, also for a Next() that waits. On any thread.
+  void Stop() const;
   // Of all files; 0: not known.
   [[nodiscard]] std::int64_t bytes() const;
 
@@ -40,7 +42,8 @@ class TranslateInput {
   std::vector<std::string> paths_;
   std::vector<InputFile> files_;
   int interrupt_fd_ = -1;
-  std::size_t next_ = 0;  // text, or file
+  std::optional<InputFile> stop_;  // readable after Stop()
+  std::size_t next_ = 0;           // text, or file
   std::optional<LineReader> reader_;
 };
 

@@ -155,6 +155,9 @@ struct StreamOptions {
   bool ordered = true;
   // Ordered: texts taken and not delivered, those that wait for an earlier one included. 0 is 4 * max_in_flight.
   int max_undelivered = 0;
+  // Called once, on the sink's thread, where the stream is given up: for a source that may be blocked for long to be
+  // woken. May be empty.
+  std::function<void()> on_failure = nullptr;
 };
 
 // The next text, or nothing at the end. May block. In place of a text an error may stand: it becomes this text's result
@@ -241,7 +244,8 @@ class Client {
   // Translates what `source` yields, holding no more texts than `stream` allows. `source` runs on the calling thread,
   // `sink` on one other thread, never both for long: a slow sink slows the source down. A text that was refused for
   // want of room is sent again; so are unanswered texts after a broken connection. OK: every text got its result.
-  // Otherwise the texts without a result stay without; an error during a blocked `source` is returned after it.
+  // Otherwise the texts without a result stay without; an error is returned once `source` has returned (see
+  // on_failure).
   [[nodiscard]] absl::Status TranslateStream(const TranslateOptions& options, const StreamOptions& stream,
                                              const TextSource& source, const ResultSink& sink,
                                              const CallOptions& call = {}) const;

@@ -142,6 +142,11 @@ void StreamSession::Pump() {
     }
   }
   final_status_ = abort_.value_or(absl::OkStatus());
+  if (!final_status_.ok() && stream_.on_failure) {
+    lock.unlock();
+    stream_.on_failure();
+    lock.lock();
+  }
   finished_ = true;
   changed_.notify_all();
 }

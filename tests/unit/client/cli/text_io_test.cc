@@ -20,7 +20,7 @@ std::vector<std::string> ReadAll(const std::string& text, std::size_t max_line_b
   const TempFile temp(text);
   const auto file = InputFile::Open(temp.path());
   EXPECT_TRUE(file.ok()) << file.status();
-  LineReader reader(file->fd(), -1, max_line_bytes);
+  LineReader reader(file->fd(), {-1, -1}, max_line_bytes);
   std::vector<std::string> lines;
   std::int64_t bytes = 0;
   while (true) {
@@ -69,7 +69,7 @@ TEST(LineReader, EndsWhenInterrupted) {
   int pipe_fds[2];
   ASSERT_EQ(pipe(pipe_fds), 0);
   const int interrupt = eventfd(0, 0);
-  LineReader reader(pipe_fds[0], interrupt);
+  LineReader reader(pipe_fds[0], {-1, interrupt});
   ASSERT_EQ(write(pipe_fds[1], "whole\npart", 10), 10);
   EXPECT_EQ((*reader.Next())->text, "whole");
   std::thread other([&] { ASSERT_EQ(eventfd_write(interrupt, 1), 0); });

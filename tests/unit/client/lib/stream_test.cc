@@ -1,3 +1,4 @@
+#include <future>
 #include <map>
 #include <set>
 #include <string>
@@ -240,6 +241,22 @@ TEST(TranslateStream, SilenceIsATimeout) {
                                                               {.timeout = absl::Milliseconds(50)});
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_THAT(status.message(), HasSubstr("no answer from " + server.address() + " within 50ms while 2 texts"));
+}
+
+TEST(TranslateStream, WakesABlockedSourceOnFailure) {
+  FakeServer server({.fail_calls = 1, .fail_status = {grpc::StatusCode::INTERNAL, "a bug"}});
+  Collector collector;
+  std::promise<void> failed;
+  bool first = true;
+  const absl::Status status = Connect(server).TranslateStream(
+      kOptions, {.on_failure = [&] { failed.set_value(); }},
+      [&]() -> std::optional<absl::StatusOr<std::string>> {
+        if (std::exchange(first, false)) return "one";
+        failed.get_future().wait();
+        return std::nullopt;
+      },
+      collector.Sink());
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
 }
 
 TEST(TranslateStream, RefusesAWindowOfNothing) {
