@@ -14,7 +14,8 @@ namespace {
 // A configured checkpoint has one version.
 constexpr std::int64_t kCheckpointVersion = 1;
 
-absl::Status Unready(const std::string& model, const std::string& version, VersionState state, const std::string& error) {
+absl::Status Unready(const std::string& model, const std::string& version, VersionState state,
+                     const std::string& error) {
   const std::string subject = absl::StrCat("model '", model, "'", version);
   switch (state) {
     case VersionState::kLoading:

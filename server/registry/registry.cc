@@ -66,7 +66,8 @@ absl::StatusOr<ModelEntry*> Registry::Impl::Find(std::string_view model) const {
   const std::string names = absl::StrJoin(
       entries, ", ",
       [](std::string* out, const std::unique_ptr<ModelEntry>& entry) { absl::StrAppend(out, entry->settings().name); });
-  return absl::NotFoundError(absl::StrCat("there is no model '", std::string(model), "'; the configured ones are: ", names));
+  return absl::NotFoundError(
+      absl::StrCat("there is no model '", std::string(model), "'; the configured ones are: ", names));
 }
 
 void Registry::Impl::Tell(const ModelEntry& entry) const {
@@ -141,8 +142,8 @@ absl::StatusOr<ModelStatus> Registry::Impl::Operate(std::string_view model, bool
   const absl::StatusOr<ModelEntry*> entry = Find(model);
   if (!entry.ok()) return entry.status();
   if (callback_depth > 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("model '", std::string(model), "' cannot be loaded or unloaded from within a loader or status listener"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        "model '", std::string(model), "' cannot be loaded or unloaded from within a loader or status listener"));
   }
   const std::lock_guard<std::mutex> lock((*entry)->operation());
   if (draining && !while_draining) return absl::UnavailableError("the server is draining");
