@@ -25,8 +25,6 @@ constexpr int kAdminThreads = 4;
 constexpr std::size_t kMaxAdminQueue = 32;
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
-// What a cancelled call gets to notice it.
-constexpr absl::Duration kCancelGrace = absl::Seconds(2);
 
 // Bounds on what a connection may cost. gRPC's own are infinite where these are not set.
 void SetConnectionLimits(const RequestLimits& limits, grpc::ServerBuilder* builder) {
@@ -139,7 +137,7 @@ bool Server::Drain(absl::Time deadline) {
     if (done || absl::Now() >= deadline) break;
   }
   impl_->health->Detach();
-  impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + (done ? absl::ZeroDuration() : kCancelGrace)));
+  impl_->server->Shutdown(absl::ToChronoTime(absl::Now()));
   impl_->server->Wait();
   return done;
 }
