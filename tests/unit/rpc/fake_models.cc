@@ -1,5 +1,6 @@
 #include "tests/unit/rpc/fake_models.h"
 
+#include <algorithm>
 #include <span>
 #include <stdexcept>
 #include <utility>
@@ -58,6 +59,11 @@ engine::Script EndlessScript(engine::TokenId id) {
       };
 }
 
+void RecordingObserver::OnQueueLength(int sequences) {
+  const absl::MutexLock lock(&mutex_);
+  longest_queue_ = std::max(longest_queue_, sequences);
+}
+
 void RecordingObserver::OnAdmitted(absl::Duration /*queued*/, int /*source_tokens*/) {
   const absl::MutexLock lock(&mutex_);
   ++admitted_;
@@ -71,6 +77,12 @@ void RecordingObserver::OnRejected(std::string_view /*reason*/) {
 void RecordingObserver::OnFinished(const absl::Status& status, int /*target_tokens*/) {
   const absl::MutexLock lock(&mutex_);
   ++finished_[status.code()];
+}
+
+void RecordingObserver::WaitForQueueLength(int length) {
+  const absl::MutexLock lock(&mutex_);
+  const auto enough = [this, length]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return longest_queue_ >= length; };
+  mutex_.Await(absl::Condition(&enough));
 }
 
 void RecordingObserver::WaitForAdmitted(int count) {

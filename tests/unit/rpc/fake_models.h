@@ -41,10 +41,13 @@ engine::Script EndlessScript(engine::TokenId id);
 // Lets tests wait for what a replica says.
 class RecordingObserver final : public engine::ReplicaObserver {
  public:
+  void OnQueueLength(int sequences) override;
   void OnAdmitted(absl::Duration queued, int source_tokens) override;
   void OnRejected(std::string_view reason) override;
   void OnFinished(const absl::Status& status, int target_tokens) override;
 
+  // Waits until so many sequences have waited at the same time.
+  void WaitForQueueLength(int length);
   void WaitForAdmitted(int count);
   void WaitForRejected(int count);
   // Waits until so many sequences have ended with that code.
@@ -53,6 +56,7 @@ class RecordingObserver final : public engine::ReplicaObserver {
 
  private:
   mutable absl::Mutex mutex_;
+  int longest_queue_ ABSL_GUARDED_BY(mutex_) = 0;
   int admitted_ ABSL_GUARDED_BY(mutex_) = 0;
   int rejected_ ABSL_GUARDED_BY(mutex_) = 0;
   std::map<absl::StatusCode, int> finished_ ABSL_GUARDED_BY(mutex_);

@@ -132,7 +132,7 @@ TEST_F(ScoreServiceTest, AFullQueueIsWaitedOut) {
   AddModel(settings, Hashed(2));
   Start();
   v1::ScoreResponse response;
-  ASSERT_TRUE(Score(Pairs("student", "teacher", 50), &response).ok());
+  ASSERT_TRUE(Score(Pairs("student", "teacher", 20), &response).ok());
   for (const v1::ScoreResult& result : response.results()) EXPECT_TRUE(result.has_score()) << result.error().message();
 }
 
