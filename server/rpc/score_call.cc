@@ -12,7 +12,7 @@ namespace petit::serving {
 namespace {
 
 constexpr absl::Duration kFirstRetryDelay = absl::Milliseconds(5);
-constexpr absl::Duration kLongestRetryDelay = absl::Milliseconds(200);
+constexpr absl::Duration kLongestRetryDelay = absl::Milliseconds(50);
 
 }  // namespace
 
