@@ -4,7 +4,10 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 #include <vector>
 
 #include "models/torch/cpu_vector.h"
@@ -19,79 +22,116 @@ constexpr std::int64_t kGrain = 65536;
 // One head of one row.
 template <typename T>
 struct HeadJob {
-  const T* query;      // [width]
-  const T* keys;       // of this head in page 0, position 0
-  const int* pages;    // page numbers
-  int count;           // keys
-  int inner;           // from a key to its value; a position is 2 * inner
-  int width;           // of a head
-  const float* bias;   // for key 0, ascending; null: none
-  float* scores;       // [count], scratch
-  float* accumulator;  // [width], scratch
-  T* out;              // [width]
+  const T* query;            // [width]
+  const T* head;             // this head in page 0: keys [width, kPageTokens], then values [kPageTokens, width]
+  const int* pages;          // page numbers
+  std::int64_t page_stride;  // elements from a page to the next
+  int count;                 // keys
+  int width;                 // of a head
+  const float* bias;         // for key 0, ascending; null: none
+  float* scores;             // scratch, whole pages
+  T* out;                    // [width]
 };
 
+constexpr int kLanes = kPageTokens;  // a vector holds an element of each key of a page
+using Lanes = float __attribute__((vector_size(sizeof(float) * kLanes)));
+using Lanes16Bit = std::uint16_t __attribute__((vector_size(sizeof(std::uint16_t) * kLanes)));
+using Lanes32Bit = std::uint32_t __attribute__((vector_size(sizeof(std::uint32_t) * kLanes)));
+
+PETIT_INLINE void Load(const float* from, Lanes& lanes) { std::memcpy(&lanes, from, sizeof(lanes)); }
+PETIT_INLINE void Load(const BFloat16* from, Lanes& lanes) {
+  Lanes16Bit halves;
+  std::memcpy(&halves, from, sizeof(halves));
+  const Lanes32Bit bits = __builtin_convertvector(halves, Lanes32Bit) << 16;
+  std::memcpy(&lanes, &bits, sizeof(lanes));
+}
+
+// Scores of the keys of one page; beyond the row's keys they are garbage.
 template <typename T>
-PETIT_INLINE void Scores(const HeadJob<T>& job, const T* keys, int count, float* scores) {
-  const int stride = 2 * job.inner;
-  int j = 0;
-  for (; j + 4 <= count; j += 4) {  // four keys share the loads of the query
-    const T* k = keys + static_cast<std::int64_t>(j) * stride;
-    float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-    for (int i = 0; i < job.width; ++i) {
-      const float q = ToFloat(job.query[i]);
-      s0 += q * ToFloat(k[i]);
-      s1 += q * ToFloat(k[i + stride]);
-      s2 += q * ToFloat(k[i + 2 * stride]);
-      s3 += q * ToFloat(k[i + 3 * stride]);
+PETIT_INLINE void PageScores(const T* query, const T* keys, int width, float* scores) {
+  Lanes sums[4] = {};  // four chains hide the latency of the additions
+  Lanes k;
+  int i = 0;
+  for (; i + 4 <= width; i += 4) {
+    for (int chain = 0; chain < 4; ++chain) {
+      Load(keys + (i + chain) * kLanes, k);
+      sums[chain] += k * ToFloat(query[i + chain]);
     }
-    scores[j] = s0;
-    scores[j + 1] = s1;
-    scores[j + 2] = s2;
-    scores[j + 3] = s3;
   }
-  for (; j < count; ++j) {
-    const T* k = keys + static_cast<std::int64_t>(j) * stride;
-    float sum = 0;
+  for (; i < width; ++i) {
+    Load(keys + i * kLanes, k);
+    sums[0] += k * ToFloat(query[i]);
+  }
+  const Lanes sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  std::memcpy(scores, &sum, sizeof(sum));
+}
+
+// scores -> exp(scores - highest), over whole pages; returns the sum. What lies beyond `count` becomes 0.
+PETIT_INLINE float Exponentials(float* scores, int count) {
+  const int padded = (count + kLanes - 1) / kLanes * kLanes;
+  for (int j = count; j < padded; ++j) scores[j] = -std::numeric_limits<float>::infinity();
+  Lanes highest;
+  Load(scores, highest);
+  Lanes here;
+  for (int j = kLanes; j < padded; j += kLanes) {
+    Load(scores + j, here);
+    highest = here > highest ? here : highest;
+  }
+  float peak = highest[0];
+  for (int lane = 1; lane < kLanes; ++lane) peak = highest[lane] > peak ? highest[lane] : peak;
+  float sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int i = 0; i < job.width; ++i) sum += ToFloat(job.query[i]) * ToFloat(k[i]);
-    scores[j] = sum;
+  for (int j = 0; j < padded; ++j) {
+    scores[j] = Exp(scores[j] - peak);
+    sum += scores[j];
   }
+  return sum;
+}
+
+// out[0..16) = weights . values[:, 0..16) over all keys.
+template <typename T>
+PETIT_INLINE void WeightedLanes(const HeadJob<T>& job, const T* values, float scale, T* out) {
+  Lanes sums[2] = {};
+  Lanes v;
+  for (int page = 0, j = 0; j < job.count; ++page) {
+    const T* value = values + job.pages[page] * job.page_stride;
+    const int end = job.count - j < kPageTokens ? job.count : j + kPageTokens;
+    for (; j + 2 <= end; j += 2, value += std::ptrdiff_t{2} * job.width) {
+      Load(value, v);
+      sums[0] += v * job.scores[j];
+      Load(value + job.width, v);
+      sums[1] += v * job.scores[j + 1];
+    }
+    for (; j < end; ++j, value += job.width) {
+      Load(value, v);
+      sums[0] += v * job.scores[j];
+    }
+  }
+  const Lanes sum = (sums[0] + sums[1]) * scale;
+  for (int lane = 0; lane < kLanes; ++lane) out[lane] = FromFloat<T>(sum[lane]);
 }
 
 template <typename T>
 PETIT_INLINE void Head(const HeadJob<T>& job) {
-  const std::int64_t page_elements = std::int64_t{kPageTokens} * 2 * job.inner;
   for (int page = 0, j = 0; j < job.count; ++page, j += kPageTokens) {
-    const int here = job.count - j < kPageTokens ? job.count - j : kPageTokens;
-    Scores(job, job.keys + job.pages[page] * page_elements, here, job.scores + j);
+    PageScores(job.query, job.head + job.pages[page] * job.page_stride, job.width, job.scores + j);
   }
   if (job.bias != nullptr) {
 #pragma omp simd
     for (int j = 0; j < job.count; ++j) job.scores[j] += job.bias[j];
   }
-  float highest = job.scores[0];
-  for (int j = 1; j < job.count; ++j) highest = job.scores[j] > highest ? job.scores[j] : highest;
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int j = 0; j < job.count; ++j) {
-    job.scores[j] = Exp(job.scores[j] - highest);
-    sum += job.scores[j];
-  }
-  const float scale = 1.0F / sum;
-  float* acc = job.accumulator;
-  for (int i = 0; i < job.width; ++i) acc[i] = 0;
-  for (int page = 0, j = 0; j < job.count; ++page) {
-    const T* value = job.keys + job.pages[page] * page_elements + job.inner;
-    const int end = job.count - j < kPageTokens ? job.count : j + kPageTokens;
-    for (; j < end; ++j, value += std::int64_t{2} * job.inner) {
-      const float p = job.scores[j] * scale;
-#pragma omp simd
-      for (int i = 0; i < job.width; ++i) acc[i] += p * ToFloat(value[i]);
+  const float scale = 1.0F / Exponentials(job.scores, job.count);
+  const T* values = job.head + job.width * kLanes;
+  int i = 0;
+  for (; i + kLanes <= job.width; i += kLanes) WeightedLanes(job, values + i, scale, job.out + i);
+  for (; i < job.width; ++i) {
+    float sum = 0;
+    for (int j = 0; j < job.count; ++j) {
+      const T* page = values + job.pages[j / kPageTokens] * job.page_stride;
+      sum += job.scores[j] * ToFloat(page[(j % kPageTokens) * job.width + i]);
     }
+    job.out[i] = FromFloat<T>(sum * scale);
   }
-  for (int i = 0; i < job.width; ++i) job.out[i] = FromFloat<T>(acc[i]);
 }
 
 PETIT_CPU_CLONES void HeadFloat(const HeadJob<float>& job) { Head(job); }
@@ -116,20 +156,19 @@ void Run(const RaggedAttentionInput& input, const at::Tensor& out, void (*head)(
   }
   const auto jobs = static_cast<std::int64_t>(input.rows.size()) * input.heads;
   const auto run = [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> scratch(static_cast<std::size_t>(most) + width);
+    std::vector<float> scores(PagesFor(most) * kPageTokens);
     for (std::int64_t i = begin; i < end; ++i) {
       const std::int64_t row = i / input.heads;
       const std::int64_t h = i % input.heads;
       const RowKeys& own = input.rows[row];
       head({.query = query + row * query_stride + h * width,
-            .keys = pages + h * width,
+            .head = pages + h * input.pages.stride(1),
             .pages = own.pages.data(),
+            .page_stride = input.pages.stride(0),
             .count = own.keys,
-            .inner = inner,
             .width = width,
             .bias = bias == nullptr ? nullptr : bias + h * (longest + 1) + longest - (own.keys - 1),
-            .scores = scratch.data(),
-            .accumulator = scratch.data() + most,
+            .scores = scores.data(),
             .out = result + row * inner + h * width});
     }
   };
@@ -138,7 +177,33 @@ void Run(const RaggedAttentionInput& input, const at::Tensor& out, void (*head)(
   at::parallel_for(0, jobs, std::max<std::int64_t>(1, kGrain / work_per_job), run);
 }
 
+template <typename T>
+void Store(const at::Tensor& kv, absl::Span<const std::int64_t> pages, absl::Span<const std::int64_t> places,
+           const at::Tensor& layer) {
+  const auto* from = static_cast<const T*>(kv.const_data_ptr());
+  auto* base = static_cast<T*>(layer.mutable_data_ptr());
+  const std::int64_t heads = layer.size(1);
+  const std::int64_t width = layer.size(3) / kPageTokens;
+  for (std::size_t row = 0; row < pages.size(); ++row, from += kv.stride(0)) {
+    T* to = base + pages[row] * layer.stride(0);
+    for (std::int64_t h = 0; h < heads; ++h, to += layer.stride(1)) {
+      const T* key = from + h * width;
+      for (std::int64_t i = 0; i < width; ++i) to[i * kPageTokens + places[row]] = key[i];
+      std::copy_n(key + heads * width, width, to + (kPageTokens + places[row]) * width);
+    }
+  }
+}
+
 }  // namespace
+
+void CpuStoreKeysAndValues(const at::Tensor& kv, absl::Span<const std::int64_t> pages,
+                           absl::Span<const std::int64_t> places, const at::Tensor& layer) {
+  if (kv.scalar_type() == at::kFloat) {
+    Store<float>(kv, pages, places, layer);
+  } else {
+    Store<BFloat16>(kv, pages, places, layer);
+  }
+}
 
 at::Tensor CpuRaggedAttention(const RaggedAttentionInput& input) {
   const at::Tensor out =

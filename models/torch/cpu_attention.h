@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+
 #include "absl/types/span.h"
 
 namespace petit::torch_executor {
@@ -16,7 +18,7 @@ struct RowKeys {
 
 struct RaggedAttentionInput {
   const at::Tensor& query;  // [rows, >= inner], unit stride in a row; fp32 or BF16
-  const at::Tensor& pages;  // [pages, kPageTokens, 2 * inner] of the query's type: keys, then values
+  const at::Tensor& pages;  // a layer of a PagePool, of the query's type
   absl::Span<const RowKeys> rows;
   int heads = 0;
   int head_width = 0;
@@ -27,6 +29,10 @@ struct RaggedAttentionInput {
 
 // softmax(q.k + bias).v, accumulated in fp32 -> [rows, inner] of the query's type.
 at::Tensor CpuRaggedAttention(const RaggedAttentionInput& input);
+
+// Writes row i's key and value, kv[i] = [2, heads, head_width], to position places[i] of page pages[i].
+void CpuStoreKeysAndValues(const at::Tensor& kv, absl::Span<const std::int64_t> pages,
+                           absl::Span<const std::int64_t> places, const at::Tensor& layer);
 
 }  // namespace petit::torch_executor
 

@@ -1,9 +1,9 @@
 #include "models/torch/decoder_step.h"
 
 #include <ATen/ATen.h>
+#include <ATen/TensorIndexing.h>
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -24,8 +24,8 @@ absl::Status CheckId(decoding::TokenId id, int vocab_size, const char* what) {
 DecoderStep::DecoderStep(Forward* forward)
     : forward_(*forward),
       weights_(forward->weights()),
-      pool_(weights_.config.num_decoder_layers, 2 * weights_.config.inner_dim(), weights_.activation_type,
-            weights_.device) {}
+      pool_(weights_.config.num_decoder_layers, weights_.config.num_heads, weights_.config.d_kv,
+            weights_.activation_type, weights_.device) {}
 
 std::int64_t DecoderStep::Footprint(int source_tokens, int max_new_tokens, int rows) const {
   const std::int64_t pages = PagesFor(source_tokens) + rows * PagesFor(max_new_tokens);
@@ -76,12 +76,17 @@ absl::Status DecoderStep::Admit(absl::Span<const engine::Newcomer> newcomers) {
 }
 
 void DecoderStep::StoreSource(int layer, const at::Tensor& kv, const std::vector<Source>& sources) const {
-  const at::Tensor& pages = pool_.layer(layer);
+  const at::Tensor by_head = kv.view({kv.size(0), 2, weights_.config.num_heads, weights_.config.d_kv});
+  const at::Tensor keys = by_head.select(1, 0).permute({1, 2, 0});    // [heads, d_kv, tokens]
+  const at::Tensor values = by_head.select(1, 1).permute({1, 0, 2});  // [heads, tokens, d_kv]
+  const at::Tensor page_keys = pool_.keys(layer);
+  const at::Tensor page_values = pool_.values(layer);
   std::int64_t begin = 0;
   for (const Source& source : sources) {
     for (std::size_t i = 0; i < source.pages.size(); ++i) {
       const std::int64_t here = std::min<std::int64_t>(kPageTokens, source.length - static_cast<int>(i) * kPageTokens);
-      pages.select(0, source.pages[i]).narrow(0, 0, here).copy_(kv.narrow(0, begin, here));
+      page_keys.select(0, source.pages[i]).narrow(2, 0, here).copy_(keys.narrow(2, begin, here));
+      page_values.select(0, source.pages[i]).narrow(1, 0, here).copy_(values.narrow(1, begin, here));
       begin += here;
     }
   }
@@ -137,23 +142,24 @@ void DecoderStep::MoveRows(absl::Span<const engine::StepRow> rows) {
 }
 
 void DecoderStep::StoreRows(int layer, const at::Tensor& kv) const {
-  const at::Tensor& pages = pool_.layer(layer);
-  const std::int64_t width = pages.size(2);
-  if (forward_.generic()) {
-    std::vector<std::int64_t> places;
-    for (const Row& row : rows_) {
-      places.push_back(std::int64_t{row.pages.back()} * kPageTokens + (row.length - 1) % kPageTokens);
-    }
-    pages.view({-1, width}).index_copy_(0, at::tensor(places, at::kLong).to(pages.device()), kv);
+  const std::int64_t heads = weights_.config.num_heads;
+  const std::int64_t width = weights_.config.d_kv;
+  std::vector<std::int64_t> pages;
+  std::vector<std::int64_t> places;
+  for (const Row& row : rows_) {
+    pages.push_back(row.pages.back());
+    places.push_back((row.length - 1) % kPageTokens);
+  }
+  if (!forward_.generic()) {
+    CpuStoreKeysAndValues(kv, pages, places, pool_.layer(layer));
     return;
   }
-  auto* base = static_cast<std::byte*>(pages.data_ptr());
-  const auto* values = static_cast<const std::byte*>(kv.const_data_ptr());
-  const std::size_t element = kv.element_size();
-  for (std::size_t i = 0; i < rows_.size(); ++i) {
-    const std::int64_t place = std::int64_t{rows_[i].pages.back()} * kPageTokens + (rows_[i].length - 1) % kPageTokens;
-    std::memcpy(base + place * width * element, values + i * kv.stride(0) * element, width * element);
-  }
+  const at::Tensor page = at::tensor(pages, at::kLong).to(kv.device());
+  const at::Tensor place = at::tensor(places, at::kLong).to(kv.device());
+  const at::Tensor by_head = kv.unflatten(1, {2, heads, width});  // [rows, 2, heads, d_kv]
+  using at::indexing::Slice;
+  pool_.keys(layer).index_put_({page, Slice(), Slice(), place}, by_head.select(1, 0));
+  pool_.values(layer).index_put_({page, Slice(), place}, by_head.select(1, 1));
 }
 
 void DecoderStep::PrepareTensors(KeySet* keys, bool biased) const {
@@ -188,20 +194,27 @@ void DecoderStep::PrepareTensors(KeySet* keys, bool biased) const {
 
 at::Tensor DecoderStep::Attend(int layer, const at::Tensor& query, const KeySet& keys, const at::Tensor& bias) const {
   const t5::T5Config& config = weights_.config;
-  const at::Tensor& pages = pool_.layer(layer);
   if (!forward_.generic()) {
     return CpuRaggedAttention({.query = query,
-                               .pages = pages,
+                               .pages = pool_.layer(layer),
                                .rows = keys.rows,
                                .heads = config.num_heads,
                                .head_width = config.d_kv,
                                .bias = bias});
   }
   const std::int64_t rows = keys.table.size(0);
-  const at::Tensor all = pages.index_select(0, keys.table.view({-1}))
-                             .view({rows, keys.table.size(1) * kPageTokens, 2, config.num_heads, config.d_kv});
-  const at::Tensor k = all.select(2, 0).permute({0, 2, 3, 1});
-  const at::Tensor v = all.select(2, 1).transpose(1, 2);
+  const std::int64_t positions = keys.table.size(1) * kPageTokens;
+  const at::Tensor table = keys.table.view({-1});
+  const at::Tensor k = pool_.keys(layer)
+                           .index_select(0, table)
+                           .view({rows, -1, config.num_heads, config.d_kv, kPageTokens})
+                           .permute({0, 2, 3, 1, 4})
+                           .reshape({rows, config.num_heads, config.d_kv, positions});
+  const at::Tensor v = pool_.values(layer)
+                           .index_select(0, table)
+                           .view({rows, -1, config.num_heads, kPageTokens, config.d_kv})
+                           .transpose(1, 2)
+                           .reshape({rows, config.num_heads, positions, config.d_kv});
   const at::Tensor q = query.unflatten(1, {config.num_heads, config.d_kv}).unsqueeze(2);
   const at::Tensor scores = at::matmul(q, k).to(at::kFloat).add_(keys.mask);
   return at::matmul(at::softmax(scores, -1).to(v.scalar_type()), v).reshape({rows, config.inner_dim()});

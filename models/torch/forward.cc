@@ -69,12 +69,23 @@ void Forward::AddSelfAttention(const SelfAttentionWeights& layer, const std::vec
 }
 
 at::Tensor Forward::Encode(const PackedIds& sources) {
-  at::Tensor x = Embed(sources.ids);
+  const auto tokens = static_cast<std::int64_t>(sources.ids.size());
+  std::vector<decoding::TokenId> ids = sources.ids;
+  ids.resize(RowsToCompute(tokens), 0);
+  at::Tensor x = Embed(ids);
   for (const BlockWeights& block : weights_.encoder.blocks) {
     AddSelfAttention(block.self, sources.lengths, &encoder_bias_, &x);
     AddFeedForward(block.feed_forward, &x);
   }
-  return Norm(x, weights_.encoder.final_norm);
+  return Norm(x, weights_.encoder.final_norm).narrow(0, 0, tokens);
+}
+
+// oneDNN compiles a kernel for each new number of rows: few different ones, then, at the price of a few idle rows.
+// Not where activations are quantised over all rows.
+std::int64_t Forward::RowsToCompute(std::int64_t tokens) const {
+  if (generic_ || weights_.quantized) return tokens;
+  const std::int64_t unit = tokens <= 64 ? 8 : 16;
+  return (tokens + unit - 1) / unit * unit;
 }
 
 at::Tensor Forward::DecodeForced(const PackedIds& inputs, const at::Tensor& encoded,

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -51,6 +52,7 @@ class Forward {
   void AddSelfAttention(const SelfAttentionWeights& layer, const std::vector<int>& lengths, PositionBias* bias,
                         at::Tensor* x) const;
   at::Tensor Activation(const at::Tensor& x) const;
+  std::int64_t RowsToCompute(std::int64_t tokens) const;
 
   const ModelWeights& weights_;
   const bool generic_;

@@ -36,6 +36,7 @@ at::Tensor OneByOne(const PackedAttentionInput& input) {
     q_begin += q_length;
     k_begin += k_length;
   }
+  out.narrow(0, q_begin, out.size(0) - q_begin).zero_();
   return out;
 }
 

@@ -11,8 +11,8 @@
 namespace petit::torch_executor {
 
 struct PackedAttentionInput {
-  at::Tensor query;  // [sum of query_lengths, heads * head_width]
-  at::Tensor key;    // [sum of key_lengths, heads * head_width]
+  at::Tensor query;  // [at least the sum of query_lengths, heads * head_width]
+  at::Tensor key;    // [at least the sum of key_lengths, heads * head_width]
   at::Tensor value;  // like key
   const std::vector<int>& query_lengths;
   const std::vector<int>& key_lengths;
@@ -22,7 +22,8 @@ struct PackedAttentionInput {
   bool padded = false;           // all sequences at once, padded and masked, rather than one after the other
 };
 
-// softmax(q.k + bias).v with the softmax in fp32 -> [sum of query_lengths, heads * head_width].
+// softmax(q.k + bias).v with the softmax in fp32 -> [rows of query, heads * head_width]; 0 in rows beyond the
+// sequences, which only the unpadded form allows.
 at::Tensor PackedAttention(const PackedAttentionInput& input);
 
 }  // namespace petit::torch_executor

@@ -7,11 +7,12 @@
 
 namespace petit::torch_executor {
 
-PagePool::PagePool(int layers, int width, at::ScalarType type, c10::Device device) {
+PagePool::PagePool(int layers, int heads, int head_width, at::ScalarType type, c10::Device device)
+    : head_width_(head_width) {
   const auto options = at::TensorOptions(type).device(device);
-  for (int i = 0; i < layers; ++i) layers_.push_back(at::empty({0, kPageTokens, width}, options));
-  page_bytes_ =
-      static_cast<std::int64_t>(layers) * kPageTokens * width * static_cast<std::int64_t>(c10::elementSize(type));
+  const std::int64_t half = std::int64_t{head_width} * kPageTokens;
+  for (int i = 0; i < layers; ++i) layers_.push_back(at::empty({0, heads, 2, half}, options));
+  page_bytes_ = half * 2 * heads * layers * static_cast<std::int64_t>(c10::elementSize(type));
 }
 
 void PagePool::Reserve(int pages) {
@@ -22,7 +23,7 @@ void PagePool::Reserve(int pages) {
   for (at::Tensor& layer : layers_) {
     if (layer.size(0) >= grown) continue;  // an earlier try ran out of memory after this layer
     // Zeros: where a kernel masks positions rather than skip them, what lies there must be finite.
-    at::Tensor larger = at::zeros({grown, layer.size(1), layer.size(2)}, layer.options());
+    at::Tensor larger = at::zeros({grown, layer.size(1), 2, layer.size(3)}, layer.options());
     if (capacity_ > 0) larger.narrow(0, 0, capacity_).copy_(layer.narrow(0, 0, capacity_));
     layer = larger;
   }

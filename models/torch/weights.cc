@@ -96,7 +96,7 @@ class Loader {
       CopyInto(name, view, fused.narrow(0, row, view.shape[0]));
       row += view.shape[0];
     }
-    return Linear::Dense(fused);
+    return Linear::Packed(fused);
   }
 
   void CopyInto(std::string_view name, const checkpoint::TensorView& view, const at::Tensor& destination) const {
@@ -125,6 +125,7 @@ ModelWeights LoadWeights(const checkpoint::Checkpoint& checkpoint, Precision pre
   ModelWeights weights;
   weights.config = checkpoint.config();
   weights.activation_type = precision == Precision::kBf16 ? at::kBFloat16 : at::kFloat;
+  weights.quantized = precision == Precision::kInt8;
   weights.device = device;
   Loader loader(checkpoint, precision, &weights);
   const t5::T5Config& config = weights.config;

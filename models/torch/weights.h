@@ -49,6 +49,7 @@ struct ModelWeights {
   t5::T5Config config;
   // What flows between layers: BF16 in precision BF16, else fp32. Norm weights are of this type.
   at::ScalarType activation_type = at::kFloat;
+  bool quantized = false;  // linear layers are INT8
   c10::Device device = c10::Device(c10::DeviceType::CPU);
   at::Tensor embedding;  // [vocab_size, d_model], possibly BF16 while activations are fp32
   StackWeights encoder;

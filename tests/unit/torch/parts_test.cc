@@ -3,6 +3,7 @@
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "models/t5/relative_position.h"
@@ -51,7 +52,8 @@ TEST_F(Parts, Bf16RmsNormRoundsBeforeTheWeightAsHuggingFace) {
 }
 
 TEST_F(Parts, ActivationsAreLibTorchs) {
-  const at::Tensor x = at::cat({at::linspace(-20, 20, 1000), at::tensor({-1e4, -0.0, 1e4, 80.0, -80.0})}).view({1, -1});
+  const at::Tensor x =
+      at::cat({at::linspace(-20, 20, 1000), at::tensor({-1e4F, -0.0F, 1e4F, 80.0F, -80.0F})}).view({1, -1});
   const at::Tensor gate = at::randn_like(x);
   const at::Tensor both = at::cat({x, gate}, 1);
   const std::vector<std::pair<t5::Activation, at::Tensor>> expected = {{t5::Activation::kRelu, at::relu(x)},
@@ -70,10 +72,12 @@ TEST_F(Parts, ActivationsAreLibTorchs) {
 // Pages in a scattered order, lengths around page ends, garbage where no key lies.
 TEST_F(Parts, RaggedAttentionIsSoftmaxOverTheRowsOwnKeys) {
   constexpr int kHeads = 3;
-  constexpr int kWidth = 10;
+  constexpr int kWidth = 37;  // two vectors and a rest
   const int inner = kHeads * kWidth;
   for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
-    at::Tensor pages = at::randn({64, kPageTokens, 2 * inner}).to(type);
+    at::Tensor pages = at::randn({64, kHeads, 2, kWidth * kPageTokens}).to(type);
+    const at::Tensor page_keys = pages.select(2, 0).view({64, kHeads, kWidth, kPageTokens});
+    const at::Tensor page_values = pages.select(2, 1).view({64, kHeads, kPageTokens, kWidth});
     const at::Tensor query = at::randn({6, 3 * inner}).to(type);  // a row of q, k, v
     const at::Tensor bias = at::randn({kHeads, 101}) * 2;
     const std::vector<int> lengths = {1, 4, 16, 17, 33, 100};
@@ -84,7 +88,9 @@ TEST_F(Parts, RaggedAttentionIsSoftmaxOverTheRowsOwnKeys) {
       for (std::int64_t p = 0; p < PagesFor(lengths[i]); ++p) own.push_back(static_cast<int>((page++ * 27) % 64));
       const int last = lengths[i] % kPageTokens;
       if (last != 0) {
-        pages[own.back()].narrow(0, last, kPageTokens - last).fill_(std::numeric_limits<float>::quiet_NaN());
+        const float nan = std::numeric_limits<float>::quiet_NaN();
+        page_keys[own.back()].narrow(2, last, kPageTokens - last).fill_(nan);
+        page_values[own.back()].narrow(1, last, kPageTokens - last).fill_(nan);
       }
     }
     for (std::size_t i = 0; i < lengths.size(); ++i) rows.push_back({numbers[i], lengths[i]});
@@ -98,13 +104,13 @@ TEST_F(Parts, RaggedAttentionIsSoftmaxOverTheRowsOwnKeys) {
                                                  .bias = biased ? bias : none});
       for (std::size_t i = 0; i < lengths.size(); ++i) {
         const at::Tensor index = at::tensor(numbers[i], at::kInt).to(at::kLong);
-        const at::Tensor all = pages.index_select(0, index).view({-1, 2, kHeads, kWidth}).narrow(0, 0, lengths[i]);
-        const at::Tensor k = all.select(1, 0).permute({1, 2, 0}).to(at::kFloat);
-        const at::Tensor v = all.select(1, 1).transpose(0, 1).to(at::kFloat);
+        const at::Tensor k = page_keys.index_select(0, index).permute({1, 2, 0, 3}).reshape({kHeads, kWidth, -1});
+        const at::Tensor v = page_values.index_select(0, index).transpose(0, 1).reshape({kHeads, -1, kWidth});
         const at::Tensor q = query[static_cast<std::int64_t>(i)].narrow(0, 0, inner).view({kHeads, 1, kWidth});
-        at::Tensor scores = at::bmm(q.to(at::kFloat), k);
+        at::Tensor scores = at::bmm(q.to(at::kFloat), k.narrow(2, 0, lengths[i]).to(at::kFloat));
         if (biased) scores = scores + bias.narrow(1, 101 - lengths[i], lengths[i]).unsqueeze(1);
-        const at::Tensor expected = at::bmm(at::softmax(scores, -1), v).view({-1});
+        const at::Tensor expected =
+            at::bmm(at::softmax(scores, -1), v.narrow(1, 0, lengths[i]).to(at::kFloat)).view({-1});
         EXPECT_LT(MaxDifference(out[static_cast<std::int64_t>(i)], expected), type == at::kFloat ? 1e-5 : 2e-2) << i;
       }
     }
@@ -176,10 +182,23 @@ TEST_F(Parts, AQuantisedZeroLayerIsZero) {
   EXPECT_TRUE(at::equal(Linear::Quantized({at::zeros({4, 8})}).Apply(at::randn({2, 8})), at::zeros({2, 4})));
 }
 
+TEST_F(Parts, PackedLayersComputeWhatPlainOnesDo) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const at::Tensor weight = at::randn({1200, 256}).to(type);
+    for (const int rows : {1, 7, 33}) {
+      const at::Tensor x = at::randn({rows, 256}).to(type);
+      const at::Tensor expected = at::mm(x.to(at::kDouble), weight.to(at::kDouble).t());
+      const double tolerance = type == at::kFloat ? 1e-4 : 0.3;
+      EXPECT_LT(MaxDifference(Linear::Dense(weight).Apply(x), expected), tolerance);
+      EXPECT_LT(MaxDifference(Linear::Packed(weight).Apply(x), expected), tolerance);
+    }
+  }
+}
+
 TEST_F(Parts, LinearLayersAddInPlace) {
   const at::Tensor weight = at::randn({6, 8});
   const at::Tensor x = at::randn({3, 8});
-  for (const Linear& linear : {Linear::Dense(weight), Linear::Quantized({weight})}) {
+  for (const Linear& linear : {Linear::Dense(weight), Linear::Packed(weight), Linear::Quantized({weight})}) {
     at::Tensor residual = at::ones({3, 6});
     linear.AddTo(x, &residual);
     EXPECT_LT(MaxDifference(residual, linear.Apply(x) + 1), 1e-5);
@@ -187,7 +206,7 @@ TEST_F(Parts, LinearLayersAddInPlace) {
 }
 
 TEST_F(Parts, PagesKeepTheirContentsWhenThePoolGrows) {
-  PagePool pool(2, 4, at::kFloat, cpu_);
+  PagePool pool(2, 2, 3, at::kFloat, cpu_);
   pool.Reserve(1);
   const int first = pool.Allocate();
   pool.layer(1)[first].fill_(3);
@@ -198,13 +217,13 @@ TEST_F(Parts, PagesKeepTheirContentsWhenThePoolGrows) {
   pages.push_back(first);
   std::sort(pages.begin(), pages.end());
   EXPECT_EQ(std::unique(pages.begin(), pages.end()), pages.end());
-  EXPECT_TRUE(at::equal(pool.layer(1)[first], at::full({kPageTokens, 4}, 3.0F)));
+  EXPECT_TRUE(at::equal(pool.layer(1)[first], at::full({2, 2, 3 * kPageTokens}, 3.0F)));
   pool.Copy({first}, {pages[0] == first ? pages[1] : pages[0]});
-  EXPECT_EQ(pool.layer(1).sum().item<float>(), 2 * 3 * kPageTokens * 4);
+  EXPECT_EQ(pool.layer(1).sum().item<float>(), 2 * 3 * kPageTokens * 12);
 }
 
 TEST_F(Parts, SharedPagesLiveUntilTheLastReference) {
-  PagePool pool(1, 4, at::kFloat, cpu_);
+  PagePool pool(1, 2, 3, at::kFloat, cpu_);
   pool.Reserve(1);
   const int page = pool.Allocate();
   EXPECT_FALSE(pool.IsShared(page));
