@@ -16,7 +16,10 @@ namespace petit::torch_executor {
 enum class Precision {
   kFp32,
   kBf16,
-  kInt8,  // LibTorch's dynamic quantized linear, as Python's quantize_dynamic({Linear}, qint8); CPU only
+  // LibTorch's dynamic quantized linear, as Python's quantize_dynamic({Linear}, qint8); CPU only. Activations are
+  // quantized at each call with one range for all rows of the call, so a sequence's results depend, within the
+  // quantization's error, on what is computed beside it.
+  kInt8,
 };
 
 struct TorchOptions {
