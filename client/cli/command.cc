@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <ostream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/validators.h"
@@ -73,8 +74,9 @@ absl::StatusOr<std::string> ChooseModel(const client::Client& client, const std:
 }
 
 std::string Describe(const absl::Status& status) {
-  const std::string id = client::RequestId(status);
+  std::string id = client::RequestId(status);
   const absl::string_view message = status.message();
+  if (absl::StrContains(message, id)) id.clear();  // the server has said it
   return absl::StrCat(absl::StatusCodeToString(status.code()), message.empty() ? "" : ": ", message,
                       id.empty() ? "" : absl::StrCat(" (request ", id, ")"));
 }
