@@ -53,7 +53,7 @@ void AddDataCommand(CLI::App& app, Invocation& invocation) {
   command.footer(
       "Examples:\n"
       "  petit data demo --out demo-data\n"
-      "  petit data demo --out demo-data --suite bookworm --mirror http://deb.debian.org/debian\n"
+      "  petit data demo --out demo-data --suite bookworm --mirror http://mirror.example/debian\n"
       "  petit eval demo-data/test.en-fr.tsv --model teacher --model student\n"
       "\n"
       "Exit codes:\n"
