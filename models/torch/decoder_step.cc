@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "models/torch/select.h"
@@ -58,7 +59,7 @@ absl::Status DecoderStep::Admit(absl::Span<const engine::Newcomer> newcomers) {
     ids.Append(newcomer.source_ids);
     pages += PagesFor(ids.lengths.back());
   }
-  // What can fail comes first: encoding, then the one growth.
+  // What is likely to fail comes first: encoding, then the one growth.
   const at::Tensor encoded = forward_.Encode(ids);
   std::vector<at::Tensor> kv;
   for (const BlockWeights& block : weights_.decoder.blocks) kv.push_back(block.cross.kv.Apply(encoded));
@@ -70,7 +71,11 @@ absl::Status DecoderStep::Admit(absl::Span<const engine::Newcomer> newcomers) {
     source.length = length;
     for (std::int64_t i = 0; i < PagesFor(length); ++i) source.pages.push_back(pool_.Allocate());
   }
+  absl::Cleanup give_back = [&] {
+    for (const Source& source : sources) UnrefAll(source.pages);
+  };
   for (std::size_t layer = 0; layer < kv.size(); ++layer) StoreSource(static_cast<int>(layer), kv[layer], sources);
+  std::move(give_back).Cancel();
   for (std::size_t i = 0; i < sources.size(); ++i) sources_.emplace(newcomers[i].slot, std::move(sources[i]));
   return absl::OkStatus();
 }
