@@ -1,5 +1,7 @@
 // petit-server: serves the configured models over gRPC.
 
+#include <malloc.h>
+
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -150,7 +152,16 @@ int Run(ServerSettings settings) {
   return EXIT_SUCCESS;
 }
 
+// A model's memory must come back when it is unloaded. With an arena per thread, glibc keeps what every thread that
+// ever loaded a model has freed: loading one of 26 MB again and again grew the process by 100 MB.
+void KeepMemoryTogether() {
+#ifdef M_ARENA_MAX
+  mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 int Main(int argc, char** argv) {
+  KeepMemoryTogether();
   CLI::App app("Serves T5-family translation models over gRPC.", "petit-server");
   std::string config;
   bool check = false;
