@@ -12,7 +12,7 @@
 namespace petit::serving {
 namespace {
 
-constexpr int kBatchSizes[] = {1, 4, 16};
+constexpr int kBatchSizes[] = {1, 4};
 constexpr int kNewTokens = 4;
 
 absl::Status TranslateBatch(const ServedModel& model, const std::vector<engine::TokenId>& source_ids, int size) {

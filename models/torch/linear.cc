@@ -30,12 +30,6 @@ c10::intrusive_ptr<LinearPackedParamsBase> Prepack(const at::Tensor& quantized) 
 // Below this an fp32 layer gains less from oneDNN's layout than its calls, some 6 us dearer, cost.
 constexpr std::int64_t kMinReorderedElements = 1 << 17;
 
-bool ReorderPays(const at::Tensor& weight) {
-  if (!weight.is_cpu() || !at::globalContext().hasMKLDNN() || !at::globalContext().userEnabledMkldnn()) return false;
-  if (weight.scalar_type() == at::kBFloat16) return at::cpu::is_avx512_vnni_supported();
-  return weight.numel() >= kMinReorderedElements;
-}
-
 at::Tensor Reorder(const at::Tensor& weight) {
   static const auto op = c10::Dispatcher::singleton()
                              .findSchemaOrThrow("mkldnn::_reorder_linear_weight", "")
@@ -56,8 +50,14 @@ at::Tensor ApplyReordered(const at::Tensor& x, const at::Tensor& weight) {
 
 }  // namespace
 
+bool Linear::PackedCopies(std::int64_t elements, at::ScalarType type, at::Device device) {
+  if (!device.is_cpu() || !at::globalContext().hasMKLDNN() || !at::globalContext().userEnabledMkldnn()) return false;
+  if (type == at::kBFloat16) return at::cpu::is_avx512_vnni_supported();
+  return elements >= kMinReorderedElements;
+}
+
 Linear Linear::Packed(at::Tensor weight) {
-  if (!ReorderPays(weight)) return Dense(std::move(weight));
+  if (!PackedCopies(weight.numel(), weight.scalar_type(), weight.device())) return Dense(std::move(weight));
   Linear linear;
   linear.weight_bytes_ = static_cast<std::int64_t>(weight.nbytes());
   linear.reordered_ = Reorder(weight);

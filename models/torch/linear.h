@@ -23,6 +23,9 @@ class Linear {
   // number of rows, 0.2-0.6 ms once.
   static Linear Packed(at::Tensor weight);
 
+  // Whether Packed copies such a weight, so that the caller's may be reused at once.
+  static bool PackedCopies(std::int64_t elements, at::ScalarType type, at::Device device);
+
   // INT8 as Python's quantize_dynamic({Linear}, qint8) makes it: each of `parts` (fp32, [out_i, in]) is quantised
   // symmetrically with a scale of its own, max|w| / 127.5 at least float's epsilon (MinMaxObserver, -128..127).
   // Activations are quantised at each call, 7 bits, one range for all rows: a row's result depends on its company.

@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <initializer_list>
 #include <string>
@@ -37,15 +39,6 @@ class Loader {
     Linear linear = quantize_ ? LoadQuantized(names) : LoadDense(names);
     out_.weight_bytes += linear.weight_bytes();
     return linear;
-  }
-
-  Linear LoadQuantized(const std::vector<std::string>& names) {
-    std::vector<at::Tensor> tensors;
-    const std::int64_t before = out_.weight_bytes;
-    tensors.reserve(names.size());
-    for (const std::string& name : names) tensors.push_back(Load(name, at::kFloat));
-    out_.weight_bytes = before;  // what stays is the quantised copy
-    return Linear::Quantized(tensors);
   }
 
   StackWeights LoadStack(t5::Stack stack, int blocks) {
@@ -86,37 +79,83 @@ class Loader {
 
  private:
   Linear LoadDense(const std::vector<std::string>& names) {
-    std::int64_t rows = 0;
-    for (const std::string& name : names) rows += checkpoint_.tensor(name).shape[0];
+    const std::int64_t rows = Rows(names);
     const std::int64_t columns = checkpoint_.tensor(names[0]).shape[1];
-    at::Tensor fused = at::empty({rows, columns}, at::TensorOptions(out_.activation_type).device(out_.device));
-    std::int64_t row = 0;
-    for (const std::string& name : names) {
-      const checkpoint::TensorView view = checkpoint_.tensor(name);
-      CopyInto(name, view, fused.narrow(0, row, view.shape[0]));
-      row += view.shape[0];
-    }
+    const at::ScalarType type = out_.activation_type;
+    const at::Tensor fused = Linear::PackedCopies(rows * columns, type, out_.device)
+                                 ? Staging(rows, columns, type)
+                                 : at::empty({rows, columns}, at::TensorOptions(type).device(out_.device));
+    CopyParts(names, fused);
     return Linear::Packed(fused);
   }
 
+  Linear LoadQuantized(const std::vector<std::string>& names) {
+    const at::Tensor fused = Staging(Rows(names), checkpoint_.tensor(names[0]).shape[1], at::kFloat);
+    return Linear::Quantized(CopyParts(names, fused));
+  }
+
+  std::int64_t Rows(const std::vector<std::string>& names) const {
+    std::int64_t rows = 0;
+    for (const std::string& name : names) rows += checkpoint_.tensor(name).shape[0];
+    return rows;
+  }
+
+  // Copies the tensors one below the other; returns each one's part of `fused`.
+  std::vector<at::Tensor> CopyParts(const std::vector<std::string>& names, const at::Tensor& fused) const {
+    std::vector<at::Tensor> parts;
+    std::int64_t row = 0;
+    for (const std::string& name : names) {
+      const checkpoint::TensorView view = checkpoint_.tensor(name);
+      parts.push_back(fused.narrow(0, row, view.shape[0]));
+      CopyInto(name, view, parts.back());
+      row += view.shape[0];
+    }
+    return parts;
+  }
+
+  // A weight that is only read to be packed. One buffer serves layer after layer: freed and allocated anew between the
+  // packed copies, such buffers would leave holes in the heap, a third of the weights' bytes for flan-T5-small.
+  at::Tensor Staging(std::int64_t rows, std::int64_t columns, at::ScalarType type) {
+    const std::int64_t elements = rows * columns;
+    const at::TensorOptions options = at::TensorOptions(type).device(out_.device);
+    if (elements > kMaxStagingElements) return at::empty({rows, columns}, options);  // the system's at once
+    if (!staging_.defined() || staging_.numel() < elements) staging_ = at::empty({elements}, options);
+    return staging_.narrow(0, 0, elements).view({rows, columns});
+  }
+
+  static constexpr std::int64_t kMaxStagingElements = std::int64_t{8} << 20;
+
+  // In pieces, so that no more than one of them is resident in the file's mapping beside the copy.
   void CopyInto(std::string_view name, const checkpoint::TensorView& view, const at::Tensor& destination) const {
     const at::ScalarType type = view.dtype == checkpoint::DType::kF32    ? at::kFloat
                                 : view.dtype == checkpoint::DType::kBF16 ? at::kBFloat16
                                                                          : at::kHalf;
-    const std::size_t element = checkpoint::DTypeSize(view.dtype);
-    if (reinterpret_cast<std::uintptr_t>(view.data) % element == 0) {
-      destination.copy_(at::from_blob(const_cast<std::byte*>(view.data), view.shape, type));
-    } else {
-      const at::Tensor aligned = at::empty(view.shape, type);
-      std::memcpy(aligned.data_ptr(), view.data, view.bytes);
-      destination.copy_(aligned);
+    const bool aligned = reinterpret_cast<std::uintptr_t>(view.data) % checkpoint::DTypeSize(view.dtype) == 0;
+    const std::int64_t rows = view.shape[0];
+    const std::size_t row_bytes = view.bytes / static_cast<std::size_t>(rows);
+    const std::int64_t piece = std::max<std::int64_t>(1, static_cast<std::int64_t>(kPieceBytes / row_bytes));
+    for (std::int64_t row = 0; row < rows; row += piece) {
+      std::vector<std::int64_t> shape = view.shape;
+      shape[0] = std::min(piece, rows - row);
+      const std::byte* data = view.data + static_cast<std::size_t>(row) * row_bytes;
+      const at::Tensor target = destination.narrow(0, row, shape[0]);
+      if (aligned) {
+        target.copy_(at::from_blob(const_cast<std::byte*>(data), shape, type));
+      } else {
+        const at::Tensor copy = at::empty(shape, type);
+        std::memcpy(copy.data_ptr(), data, static_cast<std::size_t>(shape[0]) * row_bytes);
+        target.copy_(copy);
+      }
+      checkpoint_.Evict(name);
     }
-    checkpoint_.Evict(name);
   }
+
+  static constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 
   const checkpoint::Checkpoint& checkpoint_;
   const bool quantize_;
   ModelWeights& out_;
+  at::Tensor staging_;
 };
 
 }  // namespace
@@ -130,9 +169,9 @@ ModelWeights LoadWeights(const checkpoint::Checkpoint& checkpoint, Precision pre
   Loader loader(checkpoint, precision, &weights);
   const t5::T5Config& config = weights.config;
 
+  // The largest tensors first: what loading them takes beside themselves is over before the rest is there.
+  if (!config.tie_word_embeddings) weights.lm_head = loader.LoadLinear("", {"lm_head"});
   weights.embedding = loader.Load(t5::kSharedEmbedding, loader.EmbeddingType());
-  weights.encoder = loader.LoadStack(t5::Stack::kEncoder, config.num_layers);
-  weights.decoder = loader.LoadStack(t5::Stack::kDecoder, config.num_decoder_layers);
   if (config.tie_word_embeddings) {
     weights.lm_head_scale = static_cast<float>(std::pow(config.d_model, -0.5));
     if (precision == Precision::kInt8) {
@@ -141,9 +180,9 @@ ModelWeights LoadWeights(const checkpoint::Checkpoint& checkpoint, Precision pre
     } else {
       weights.lm_head = Linear::Dense(weights.embedding);
     }
-  } else {
-    weights.lm_head = loader.LoadLinear("", {"lm_head"});
   }
+  weights.encoder = loader.LoadStack(t5::Stack::kEncoder, config.num_layers);
+  weights.decoder = loader.LoadStack(t5::Stack::kDecoder, config.num_decoder_layers);
   return weights;
 }
 

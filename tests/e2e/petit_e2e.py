@@ -118,8 +118,8 @@ class Client:
         call.request_class = request
         return call
 
-    def call(self, service, method, timeout=120, **fields):
-        call = self.method(service, method)
+    def call(self, rpc_service, rpc_method, /, timeout=120, **fields):
+        call = self.method(rpc_service, rpc_method)
         return call(call.request_class(**fields), timeout=timeout)
 
     def translate(self, model, texts, timeout=120, **options):
@@ -127,7 +127,7 @@ class Client:
         return self.call("petit.v1.TranslationService", "Translate", timeout=timeout,
                          options={"model": model, **options}, texts=texts)
 
-    def models(self, method, **fields):
+    def models(self, method, /, **fields):
         return self.call("petit.v1.ModelService", method, **fields)
 
 

@@ -73,14 +73,14 @@ class CommandLine(petit_e2e.TestCase):
         report = self.directory / "report.json"
         done = self.run_petit("eval", "--model", "teacher", "--model", "teacher-int8", "--from", "en", "--to", "fr",
                               "--json", report, pairs)
-        for word in ("teacher", "teacher-int8", "BLEU", "chrF2", "ROUGE-L", "KL", "p99"):
+        for word in ("teacher", "teacher-int8", "BLEU", "chrF2", "ROUGE-L", "KL", "P99"):
             self.assertIn(word, done.stdout)
         models = json.loads(report.read_text())["models"]
         self.assertEqual([model["model"] for model in models], ["teacher", "teacher-int8"])
         self.assertGreater(models[0]["bleu"], 10)
-        self.assertLess(abs(models[0]["kl"]), 1e-6)
-        self.assertGreater(models[1]["kl"], 0)
-        self.assertLess(models[1]["model_bytes"], models[0]["model_bytes"])
+        self.assertLess(abs(models[0]["kl_nats"]), 1e-6)
+        self.assertGreater(models[1]["kl_nats"], 0)
+        self.assertLess(models[1]["bytes_in_memory"], models[0]["bytes_in_memory"])
 
     def test_nobody_there_is_said_kindly(self):
         done = petit("translate", "--server", "127.0.0.1:1", "--model", "teacher", "--from", "en", "--to", "fr", "a",

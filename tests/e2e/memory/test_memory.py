@@ -14,7 +14,7 @@ import struct
 import unittest
 
 import petit_e2e
-from petit_e2e import SOURCE, TINY, model_config
+from petit_e2e import SOURCE, model_config
 
 T5 = SOURCE.parent / "shared/t5"  # the real T5 tokenizer and flan-T5's configuration; not part of the project
 
@@ -59,10 +59,10 @@ def write_safetensors(path, specs, block):
             file.write((block * (size // len(block) + 1))[:size])
 
 
-def write_checkpoint(directory, config_path, shards):
+def write_checkpoint(directory, config_path, shards, **changes):
     directory.mkdir()
-    config = json.loads(config_path.read_text())
-    shutil.copy(config_path, directory / "config.json")
+    config = {**json.loads(config_path.read_text()), **changes}
+    (directory / "config.json").write_text(json.dumps(config))
     shutil.copy(T5 / "spiece.model", directory / "spiece.model")
     rng = random.Random(1)
     block = array.array("f", (rng.gauss(0, 0.03) for _ in range(100003))).tobytes()
@@ -96,7 +96,10 @@ class Memory(petit_e2e.TestCase):
         return peak, bytes_in_memory
 
     def check(self, checkpoint):
-        base, _ = self.peak(TINY / "v1_1")  # LibTorch, gRPC and the rest of a server, with next to no weights
+        # LibTorch, gRPC, T5's tokenizer and the rest of a server, with next to no weights.
+        empty = self.directory / "empty"
+        write_checkpoint(empty, T5 / "flan-t5-small.config.json", 1, d_model=8, d_kv=4, num_heads=2, d_ff=8)
+        base, _ = self.peak(empty)
         peak, weights = self.peak(checkpoint)
         print(f"{checkpoint}: weights {weights / 2**20:.0f} MiB, peak above an empty server's "
               f"{(peak - base) / 2**20:.0f} MiB ({(peak - base) / weights:.3f}), empty {base / 2**20:.0f} MiB")
