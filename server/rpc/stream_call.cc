@@ -133,15 +133,17 @@ void StreamCall::Retry() {
   std::shared_ptr<Text> text;
   {
     const absl::MutexLock lock(&mutex_);
+    if (waiting_ == nullptr || retrying_) return;
     text = std::exchange(waiting_, nullptr);
-    if (text == nullptr) return;
     if (context_.cancelled()) {
       --open_texts_;
       return Advance();
     }
+    retrying_ = true;  // nothing is read meanwhile: there is room for one waiting text
   }
   Submit(text);
   const absl::MutexLock lock(&mutex_);
+  retrying_ = false;
   Advance();
 }
 
@@ -208,7 +210,8 @@ void StreamCall::Advance() {
     Finish(context_.Finish(*end_));
     return;
   }
-  const bool room = waiting_ == nullptr && open_texts_ < context_.environment().limits.max_stream_texts_in_flight;
+  const bool room =
+      waiting_ == nullptr && !retrying_ && open_texts_ < context_.environment().limits.max_stream_texts_in_flight;
   if (!reading_ && room) {
     reading_ = true;
     StartRead(&incoming_);

@@ -84,6 +84,7 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
   Plan plan_ ABSL_GUARDED_BY(mutex_);
   int open_texts_ ABSL_GUARDED_BY(mutex_) = 0;
   std::shared_ptr<Text> waiting_ ABSL_GUARDED_BY(mutex_);  // for room in the replica's queue
+  bool retrying_ ABSL_GUARDED_BY(mutex_) = false;          // Retry is submitting what waited
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;           // StartRead is under way
   bool taking_ ABSL_GUARDED_BY(mutex_) = false;            // TakeMessage is
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
