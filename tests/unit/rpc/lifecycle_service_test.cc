@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -21,8 +22,7 @@ using testing::SizeIs;
 
 class LifecycleTest : public ServerTest {
  protected:
-  LifecycleTest() : root_(std::filesystem::path(testing::TempDir()) / TestName()) {
-    std::filesystem::remove_all(root_);
+  LifecycleTest() : root_(MakeDirectory()) {
     for (const char* version : {"1", "2"}) {
       std::filesystem::create_directories(root_ / version);
       std::ofstream(root_ / version / "config.json") << "{}";
@@ -30,7 +30,11 @@ class LifecycleTest : public ServerTest {
   }
   ~LifecycleTest() override { std::filesystem::remove_all(root_); }
 
-  static std::string TestName() { return testing::UnitTest::GetInstance()->current_test_info()->name(); }
+  static std::filesystem::path MakeDirectory() {
+    std::string name = testing::TempDir() + "/petit_rpc_test_XXXXXX";
+    EXPECT_NE(mkdtemp(name.data()), nullptr) << name;
+    return name;
+  }
 
   ModelSettings Versioned(const std::string& name) const {
     ModelSettings settings = FakeSettings(name);
@@ -174,7 +178,7 @@ TEST_F(LifecycleTest, DrainingFinishesWhatIsInFlightAndRefusesWhatIsNew) {
     }
     return absl::OkStatus();
   };
-  AddModel(FakeSettings("teacher"), options);
+  const auto observer = AddModel(FakeSettings("teacher"), options);
   Start();
   std::thread unary([this] {
     v1::TranslateResponse response;
@@ -184,13 +188,12 @@ TEST_F(LifecycleTest, DrainingFinishesWhatIsInFlightAndRefusesWhatIsNew) {
   stepping.WaitForNotification();
   TestStream stream(translation_.get(), Request("teacher", {}).options());
   for (int id = 0; id < 10; ++id) ASSERT_TRUE(stream.Send(id, "a"));
-  // The stream's options have arrived once a call behind them on the same connection has failed as it should.
-  v1::TranslateResponse response;
-  EXPECT_EQ(Translate(Request("nobody", {"a"}), &response).error_code(), grpc::StatusCode::NOT_FOUND);
+  observer->WaitForQueueLength(10);
 
   bool drained = false;
   std::thread drainer([&] { drained = server_->Drain(absl::InfiniteFuture()); });
   while (health_->ready()) std::this_thread::yield();
+  v1::TranslateResponse response;
   const grpc::Status refused = Translate(Request("teacher", {"a"}), &response);
   EXPECT_EQ(refused.error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_THAT(refused.error_message(), HasSubstr("draining"));

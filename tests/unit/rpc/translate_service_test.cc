@@ -4,6 +4,7 @@
 #include <google/rpc/status.pb.h>
 #include <grpcpp/generic/generic_stub.h>
 
+#include <chrono>
 #include <string>
 #include <thread>
 
@@ -203,8 +204,9 @@ TEST_F(TranslateServiceTest, ADeadlineEndsTheWorkInTheMiddleOfDecoding) {
   settings.max_new_tokens_limit = 1'000'000;
   AddModel(settings, {.script = EndlessScript(10)});
   Start();
+  ASSERT_TRUE(channel_->WaitForConnected(gpr_inf_future(GPR_CLOCK_REALTIME)));
   grpc::ClientContext context;
-  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(100));
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(300));
   v1::TranslateRequest request = Request("student", {"a"});
   request.mutable_options()->mutable_decoding()->set_max_new_tokens(1'000'000);
   v1::TranslateResponse response;
