@@ -26,6 +26,8 @@ constexpr int kAdminThreads = 4;
 constexpr std::size_t kMaxAdminQueue = 32;
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
+// What connections without calls get to take leave of their clients; usually a round trip is enough.
+constexpr absl::Duration kGoodbye = absl::Seconds(1);
 
 // Bounds on what a connection may cost. gRPC's own are infinite where these are not set.
 void SetConnectionLimits(const RequestLimits& limits, grpc::ServerBuilder* builder) {
@@ -140,7 +142,7 @@ bool Server::Drain(absl::Time deadline) {
     if (done || absl::Now() >= deadline) break;
   }
   impl_->health->Detach();
-  impl_->server->Shutdown(absl::ToChronoTime(absl::Now()));
+  impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + (done ? kGoodbye : absl::ZeroDuration())));
   impl_->server->Wait();
   return done;
 }
