@@ -10,6 +10,7 @@ d_model, norm weights far from 1, large position biases, embedding rows below th
 vocabulary) and pleasant in tests: greedy decoding gives several different tokens and ends by itself.
 """
 
+import io
 import json
 import pathlib
 import sys
@@ -54,18 +55,12 @@ OUTPUT_GAIN = {"v1_0": (3.0, 12.0), "v1_1": (3.0, 3.0)}
 
 
 def make_tokenizer():
-    model = HERE / "spiece"
-    corpus = HERE / "corpus.tmp"
-    corpus.write_text(TEXTS * 4, encoding="utf-8")
+    model = io.BytesIO()  # no files: their paths would stand in the model
     sentencepiece.SentencePieceTrainer.train(
-        input=str(corpus), model_prefix=str(model), vocab_size=PIECES, model_type="unigram", character_coverage=1.0,
-        pad_id=0, eos_id=1, unk_id=2, bos_id=-1, normalization_rule_name="identity", num_threads=1,
-        minloglevel=2, input_sentence_size=0)
-    corpus.unlink()
-    (HERE / "spiece.vocab").unlink()
-    data = (HERE / "spiece.model").read_bytes()
-    (HERE / "spiece.model").unlink()
-    return data
+        sentence_iterator=iter((TEXTS * 4).splitlines()), model_writer=model, vocab_size=PIECES, model_type="unigram",
+        character_coverage=1.0, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, normalization_rule_name="identity",
+        num_threads=1, minloglevel=2, input_sentence_size=0)
+    return model.getvalue()
 
 
 def config(version):
