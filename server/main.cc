@@ -164,10 +164,15 @@ int Main(int argc, char** argv) {
   KeepMemoryTogether();
   CLI::App app("Serves T5-family translation models over gRPC.", "petit-server");
   std::string config;
+  std::string listen;
+  std::string metrics_listen;
   bool check = false;
   app.add_option("--config", config, "The configuration, a petit.config.v1.ServerConfig as text")
       ->required()
       ->type_name("FILE");
+  app.add_option("--listen", listen, "In place of the configuration's `listen`")->type_name("HOST:PORT");
+  app.add_option("--metrics-listen", metrics_listen, "In place of the configuration's `metrics_listen`")
+      ->type_name("HOST:PORT");
   app.add_flag("--check", check, "Only check the configuration");
   app.set_version_flag("--version", "petit-server " PETIT_VERSION);
   try {
@@ -184,6 +189,8 @@ int Main(int argc, char** argv) {
     std::cout << config << " is good" << std::endl;
     return EXIT_SUCCESS;
   }
+  if (!listen.empty()) settings->listen = listen;
+  if (!metrics_listen.empty()) settings->metrics_listen = metrics_listen;
   SetUpLog(settings->log_level);
   std::signal(SIGPIPE, SIG_IGN);
   return Run(*std::move(settings));

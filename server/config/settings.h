@@ -45,7 +45,7 @@ struct ModelSettings {
 };
 
 struct RequestLimits {
-  int max_texts_per_request = 1024;
+  int max_texts_per_request = 256;
   int max_text_bytes = 65536;
   int max_message_bytes = 4 << 20;
   int max_stream_texts_in_flight = 64;

@@ -62,7 +62,7 @@ TEST_F(ConfigTest, FillsInTheDefaultsThatTheProtoPromises) {
   EXPECT_EQ(settings->torch_threads, 0);
   EXPECT_EQ(settings->drain_timeout, absl::Seconds(30));
   EXPECT_EQ(settings->log_level, LogLevel::kInfo);
-  EXPECT_EQ(settings->limits.max_texts_per_request, 1024);
+  EXPECT_EQ(settings->limits.max_texts_per_request, 256);
   EXPECT_EQ(settings->limits.max_text_bytes, 65536);
   EXPECT_EQ(settings->limits.max_message_bytes, 4194304);
   EXPECT_EQ(settings->limits.max_stream_texts_in_flight, 64);
