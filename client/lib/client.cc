@@ -102,8 +102,10 @@ struct Client::Impl {
       if (call.cancellation != nullptr && call.cancellation->cancelled()) return Cancelled();
       const bool unreachable = IsServerUnreachable(result);
       if (!unreachable) was_reached.store(true, std::memory_order_relaxed);
-      const bool wait_for_it = !unreachable || was_reached.load(std::memory_order_relaxed);
-      if (!idempotent || !IsRetryable(result) || !wait_for_it || attempt >= options.retry.max_attempts) return result;
+      const bool passing = IsPassingConnectFailure(result);
+      const bool wait_for_it = passing || !unreachable || was_reached.load(std::memory_order_relaxed);
+      const bool repeatable = idempotent || passing;
+      if (!repeatable || !IsRetryable(result) || !wait_for_it || attempt >= options.retry.max_attempts) return result;
       const absl::Duration wait = WaitAfter(options.retry, attempt, result);
       if (absl::Now() + wait >= deadline) return result;
       if (call.cancellation == nullptr) {

@@ -99,6 +99,13 @@ std::string RequestId(const absl::Status& status) {
   return payload ? std::string(*payload) : std::string();
 }
 
+bool IsPassingConnectFailure(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kUnreachableUrl);
+  if (!payload) return false;
+  const std::string reason = ConnectReason(std::string(*payload));
+  return reason != "connection refused" && reason != "no such host";
+}
+
 bool IsServerUnreachable(const absl::Status& status) { return status.GetPayload(kUnreachableUrl).has_value(); }
 
 }  // namespace petit::client

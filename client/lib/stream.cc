@@ -294,7 +294,8 @@ void StreamSession::CallEnded(const absl::Status& status) {
                                                         " ended the stream with ", items_.size(), " texts unanswered"))
                   : status;
   ++failed_calls_;
-  const bool wait_for_it = !IsServerUnreachable(why) || environment_.was_reached->load(std::memory_order_relaxed);
+  const bool wait_for_it = !IsServerUnreachable(why) || IsPassingConnectFailure(why) ||
+                           environment_.was_reached->load(std::memory_order_relaxed);
   if (!IsRetryable(why) || !wait_for_it || failed_calls_ >= environment_.retry.max_attempts) {
     abort_ = why;
     return;

@@ -32,7 +32,7 @@ struct Options {
   std::string texts_file;
   std::vector<std::string> models;  // "NAME" or "NAME,VARIANT..." groups are given in order
   std::vector<int> streams = {1, 8, 32};
-  double seconds = 4;
+  double seconds = 6;
   int rounds = 3;
 };
 

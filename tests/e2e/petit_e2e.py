@@ -93,6 +93,7 @@ class Client:
 
     def __init__(self, address):
         self.channel = grpc.insecure_channel(address)
+        grpc.channel_ready_future(self.channel).result(timeout=60)
         self.database = ProtoReflectionDescriptorDatabase(self.channel)
         self.pool = descriptor_pool.DescriptorPool(self.database)
 

@@ -1,5 +1,7 @@
 #include "tests/unit/rpc/server_fixture.h"
 
+#include <chrono>
+
 #include "absl/strings/str_cat.h"
 
 namespace petit::serving {
@@ -35,6 +37,7 @@ void ServerTest::Start() {
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // tests share no connection
   arguments.SetMaxReceiveMessageSize(-1);
   channel_ = grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), arguments);
+  ASSERT_TRUE(channel_->WaitForConnected(std::chrono::system_clock::now() + std::chrono::minutes(1)));
   translation_ = v1::TranslationService::NewStub(channel_);
   models_ = v1::ModelService::NewStub(channel_);
   jobs_ = v1::JobService::NewStub(channel_);

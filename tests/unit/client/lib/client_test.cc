@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/lib/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/client/fake_server.h"
@@ -292,6 +293,19 @@ TEST(Client, ChangesModels) {
   EXPECT_EQ(unloaded->state, ModelState::kUnloaded);
   EXPECT_EQ(unloaded->Served(), nullptr);
   EXPECT_EQ(client.SetServedVersion("student", 2)->served_version, 2);
+}
+
+TEST(Client, OnlyARefusalOrAnUnknownHostIsFinalAmongConnectFailures) {
+  const auto status_of = [](const std::string& reason) {
+    const grpc::ClientContext context;
+    return FromGrpc(grpc::Status(grpc::StatusCode::UNAVAILABLE, reason), context, "host:1", absl::Seconds(1));
+  };
+  const std::string connecting = "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: ";
+  EXPECT_FALSE(IsPassingConnectFailure(status_of(connecting + "Failed to connect to remote host: Connection refused")));
+  EXPECT_FALSE(IsPassingConnectFailure(status_of("DNS resolution failed for nowhere: C-ares: NXDOMAIN")));
+  EXPECT_TRUE(IsPassingConnectFailure(status_of(connecting + "No such file or directory")));
+  EXPECT_TRUE(IsServerUnreachable(status_of(connecting + "No such file or directory")));
+  EXPECT_FALSE(IsPassingConnectFailure(absl::UnavailableError("the model is loading")));
 }
 
 }  // namespace
