@@ -206,8 +206,9 @@ void CpuStoreKeysAndValues(const at::Tensor& kv, absl::Span<const std::int64_t> 
 }
 
 at::Tensor CpuRaggedAttention(const RaggedAttentionInput& input) {
-  const at::Tensor out =
-      at::empty({static_cast<std::int64_t>(input.rows.size()), input.heads * input.head_width}, input.query.options());
+  at::Tensor out =
+      at::empty({static_cast<std::int64_t>(input.rows.size()), std::int64_t{input.heads} * input.head_width},
+                input.query.options());
   if (input.query.scalar_type() == at::kFloat) {
     Run<float>(input, out, HeadFloat);
   } else {

@@ -100,7 +100,7 @@ void ForRows(std::int64_t rows, std::int64_t width, const std::function<void(std
 }  // namespace
 
 at::Tensor CpuRmsNorm(const at::Tensor& x, const at::Tensor& weight, float epsilon) {
-  const at::Tensor y = at::empty_like(x);
+  at::Tensor y = at::empty_like(x);
   const std::int64_t width = x.size(1);
   if (x.scalar_type() == at::kFloat) {
     const float* in = x.const_data_ptr<float>();
@@ -123,7 +123,7 @@ at::Tensor CpuRmsNorm(const at::Tensor& x, const at::Tensor& weight, float epsil
 at::Tensor CpuActivation(const at::Tensor& x, t5::Activation activation, bool gated) {
   const std::int64_t in_width = x.size(1);
   const std::int64_t width = gated ? in_width / 2 : in_width;
-  const at::Tensor y = at::empty({x.size(0), width}, x.options());
+  at::Tensor y = at::empty({x.size(0), width}, x.options());
   if (x.scalar_type() == at::kFloat) {
     const float* in = x.const_data_ptr<float>();
     float* out = y.mutable_data_ptr<float>();

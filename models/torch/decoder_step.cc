@@ -255,7 +255,7 @@ absl::Status DecoderStep::Step(absl::Span<const engine::StepRow> rows, std::vect
     const BlockWeights& block = weights_.decoder.blocks[i];
     const int layer = static_cast<int>(i);
     const at::Tensor qkv = block.self.qkv.Apply(forward_.Norm(x, block.self.norm));
-    StoreRows(layer, qkv.narrow(1, inner, 2 * inner));
+    StoreRows(layer, qkv.narrow(1, inner, std::int64_t{2} * inner));
     block.self.o.AddTo(Attend(layer, qkv.narrow(1, 0, inner), own, bias), &x);
     const at::Tensor q = block.cross.q.Apply(forward_.Norm(x, block.cross.norm));
     block.cross.o.AddTo(Attend(layer, q, source, no_bias), &x);

@@ -58,7 +58,7 @@ void Forward::AddSelfAttention(const SelfAttentionWeights& layer, const std::vec
   const at::Tensor qkv = layer.qkv.Apply(Norm(*x, layer.norm));
   const at::Tensor context = PackedAttention({.query = qkv.narrow(1, 0, inner),
                                               .key = qkv.narrow(1, inner, inner),
-                                              .value = qkv.narrow(1, 2 * inner, inner),
+                                              .value = qkv.narrow(1, std::int64_t{2} * inner, inner),
                                               .query_lengths = lengths,
                                               .key_lengths = lengths,
                                               .heads = weights_.config.num_heads,

@@ -8,7 +8,6 @@
 #include <limits>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 namespace petit::torch_executor {
 namespace {
@@ -56,15 +55,15 @@ bool Linear::PackedCopies(std::int64_t elements, at::ScalarType type, at::Device
   return elements >= kMinReorderedElements;
 }
 
-Linear Linear::Packed(at::Tensor weight) {
-  if (!PackedCopies(weight.numel(), weight.scalar_type(), weight.device())) return Dense(std::move(weight));
+Linear Linear::Packed(const at::Tensor& weight) {
+  if (!PackedCopies(weight.numel(), weight.scalar_type(), weight.device())) return Dense(weight);
   Linear linear;
   linear.weight_bytes_ = static_cast<std::int64_t>(weight.nbytes());
   linear.reordered_ = Reorder(weight);
   return linear;
 }
 
-Linear Linear::Dense(at::Tensor weight) {
+Linear Linear::Dense(const at::Tensor& weight) {
   Linear linear;
   linear.weight_bytes_ = static_cast<std::int64_t>(weight.nbytes());
   linear.transposed_ = weight.t();

@@ -16,12 +16,12 @@ class Linear {
   Linear() = default;
 
   // Floating point: `weight` [out, in] stays shared with the caller.
-  static Linear Dense(at::Tensor weight);
+  static Linear Dense(const at::Tensor& weight);
 
   // Floating point, for the CPU: keeps a copy in oneDNN's own layout where that is faster (BF16 by a factor of two at
   // one row; fp32 if the layer is large), so that no call rearranges the weight. oneDNN compiles a kernel for each new
   // number of rows, 0.2-0.6 ms once.
-  static Linear Packed(at::Tensor weight);
+  static Linear Packed(const at::Tensor& weight);
 
   // Whether Packed copies such a weight, so that the caller's may be reused at once.
   static bool PackedCopies(std::int64_t elements, at::ScalarType type, at::Device device);

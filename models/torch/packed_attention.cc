@@ -19,7 +19,7 @@ at::Tensor Heads(const at::Tensor& packed, std::int64_t begin, std::int64_t leng
 }
 
 at::Tensor OneByOne(const PackedAttentionInput& input) {
-  const at::Tensor out =
+  at::Tensor out =
       at::empty({input.query.size(0), std::int64_t{input.heads} * input.head_width}, input.query.options());
   std::int64_t q_begin = 0;
   std::int64_t k_begin = 0;
