@@ -85,7 +85,7 @@ void ScoreTogether(absl::Span<const ScorePair> pairs, absl::Span<const std::size
     inputs.Append(input);
   }
   const at::Tensor hidden = forward->DecodeForced(inputs, forward->Encode(sources), sources.lengths);
-  const std::int64_t rows_at_once = std::max<std::int64_t>(1, kLogitBytes / (4 * config.vocab_size));
+  const std::int64_t rows_at_once = std::max<std::int64_t>(1, kLogitBytes / (std::int64_t{4} * config.vocab_size));
   const std::int64_t total = hidden.size(0);
   std::size_t pair = 0;   // of `chosen`
   std::int64_t done = 0;  // tokens of that pair
