@@ -65,8 +65,8 @@ std::vector<ByteBudget::Waiter> ByteBudget::TakeGrantable() {
   return grantable;
 }
 
-void ByteBudget::Grant(std::vector<Waiter> waiters) {
-  for (Waiter& waiter : waiters) waiter.granted(Lease(this, waiter.bytes));
+void ByteBudget::Grant(const std::vector<Waiter>& waiters) {
+  for (const Waiter& waiter : waiters) waiter.granted(Lease(this, waiter.bytes));
 }
 
 void ByteBudget::GiveBack(std::int64_t bytes) {

@@ -60,7 +60,7 @@ class ByteBudget {
 
   // Takes the waiters from the head for whom there are bytes.
   std::vector<Waiter> TakeGrantable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Grant(std::vector<Waiter> waiters);
+  void Grant(const std::vector<Waiter>& waiters);
   void GiveBack(std::int64_t bytes);
 
   const std::int64_t total_;

@@ -197,7 +197,7 @@ void StreamCall::Advance() {
     answers_.clear();
   }
   if (!writing_ && !answers_.empty()) {
-    outgoing_ = std::move(answers_.front());
+    outgoing_ = answers_.front();
     answers_.pop_front();
     writing_ = true;
     StartWrite(&outgoing_);
