@@ -90,8 +90,7 @@ class HotSwap(petit_e2e.TestCase):
             caller.models("LoadModel", name="teacher")
             caller.translate("teacher", ["This package contains the documentation."])
 
-        for _ in range(3):  # the allocator's arenas settle
-            cycle()
+        caller.translate("teacher", ["This package contains the documentation."])
         before = server.memory()
         for _ in range(20):
             cycle()
