@@ -54,6 +54,28 @@ struct RequestLimits {
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
 
+enum class LauncherKind { kLocal, kSlurm };
+
+struct JobsSettings {
+  std::string root;       // absolute; created by the job manager
+  std::string data_root;  // absolute, without symbolic links
+  LauncherKind launcher = LauncherKind::kLocal;
+  int max_running_per_device = 1;
+  int max_queued = 64;
+  std::string device = "cpu";
+  int threads = 1;
+  int max_threads = 1;
+  std::int64_t max_memory_bytes = 0;  // 0: the machine's
+  int nice = 10;
+  int max_attempts = 3;
+  absl::Duration heartbeat_timeout = absl::Seconds(120);
+  absl::Duration stop_grace = absl::Seconds(60);
+  int max_ended = 100;
+  std::string worker;  // absolute path of petit-worker
+  std::vector<std::string> slurm_options;
+  int max_job_series = 32;
+};
+
 struct ServerSettings {
   std::string listen = "127.0.0.1:50051";
   std::string metrics_listen;  // empty: none
@@ -62,6 +84,7 @@ struct ServerSettings {
   RequestLimits limits;
   absl::Duration drain_timeout = absl::Seconds(30);
   LogLevel log_level = LogLevel::kInfo;
+  std::optional<JobsSettings> jobs;  // absent: no distillation
 };
 
 }  // namespace petit::serving
