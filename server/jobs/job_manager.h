@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "petit/v1/job.pb.h"
 #include "server/config/settings.h"
+#include "server/jobs/job_api.h"
 #include "server/jobs/job_models.h"
 #include "server/jobs/launcher.h"
 
@@ -30,7 +31,7 @@ class JobObserver {
   virtual void OnEnded(const std::string& job) = 0;
 };
 
-class JobManager {
+class JobManager final : public JobApi {
  public:
   // Opens the store below settings.root, adopts the workers that run, and starts the manager's thread. The other
   // arguments must outlive the manager; `observer` may be null. FAILED_PRECONDITION: another server owns the store.
@@ -38,29 +39,18 @@ class JobManager {
                                                            std::unique_ptr<Launcher> launcher, JobObserver* observer);
 
   // Stops the manager's thread. Workers run on: the next server adopts them.
-  ~JobManager();
+  ~JobManager() override;
   JobManager(const JobManager&) = delete;
   JobManager& operator=(const JobManager&) = delete;
 
-  // As the methods of v1.JobService. They read and write the disk: not for gRPC's own threads. What is returned by
-  // Create is on the disk.
-  absl::StatusOr<v1::Job> Create(const v1::CreateJobRequest& request);
-  absl::StatusOr<v1::Job> Get(const std::string& name) const;
-  absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request) const;
-  absl::StatusOr<v1::Job> Cancel(const std::string& name);
-  absl::Status Delete(const std::string& name);
-
-  struct Events {
-    std::vector<v1::JobEvent> events;
-    bool ended = false;  // there will be no more after these
-  };
-  // At most `limit` events after `after_sequence`, in order.
-  absl::StatusOr<Events> EventsAfter(const std::string& name, std::int64_t after_sequence, int limit) const;
-
-  // Calls `wake` from the manager's thread, under no lock, after each time that some job has new events. It must not
-  // block. Returns an id for Unsubscribe, after which `wake` is called no more.
-  int Subscribe(std::function<void()> wake);
-  void Unsubscribe(int id);
+  absl::StatusOr<v1::Job> Create(const v1::CreateJobRequest& request) override;
+  absl::StatusOr<v1::Job> Get(const std::string& name) const override;
+  absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request) const override;
+  absl::StatusOr<v1::Job> Cancel(const std::string& name) override;
+  absl::Status Delete(const std::string& name) override;
+  absl::StatusOr<Events> EventsAfter(const std::string& name, std::int64_t after_sequence, int limit) const override;
+  int Subscribe(std::function<void()> wake) override;
+  void Unsubscribe(int id) override;
 
  private:
   class Impl;

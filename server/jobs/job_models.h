@@ -14,7 +14,8 @@
 namespace petit::serving {
 
 struct ModelForJob {
-  std::string checkpoint;  // directory of the version that is served now
+  // Directory of the version that is served now; empty where none is (publish_as may bring a model its first).
+  std::string checkpoint;
   std::vector<Prompt> prompts;
   // models/.../VERSION/ for models with a version_policy: where publish_as puts students. Else empty.
   std::string versions_root;
@@ -25,7 +26,7 @@ class JobModels {
  public:
   virtual ~JobModels() = default;
 
-  // NOT_FOUND: no such model (the message lists those there are). UNAVAILABLE: it serves no version.
+  // NOT_FOUND: no such model (the message lists those there are).
   virtual absl::StatusOr<ModelForJob> Find(const std::string& model) const = 0;
 
   // Loads version `version`, which lies complete below versions_root, warms it up and switches to it. Blocks. On an
