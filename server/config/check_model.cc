@@ -9,13 +9,12 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "models/decoding/options.h"
 #include "models/tokenizer/tokenizer.h"
 #include "server/config/checks.h"
+#include "server/config/device.h"
 
 namespace petit::serving {
 namespace {
@@ -111,13 +110,6 @@ void CheckSource(const ModelConfig& model, const Located& at, const std::string&
   } else {
     CheckCheckpoint(model, at, base_directory, settings);
   }
-}
-
-bool IsDevice(absl::string_view device) {
-  if (device == "cpu" || device == "cuda") return true;
-  int index = 0;
-  return absl::ConsumePrefix(&device, "cuda:") && !device.empty() && absl::ascii_isdigit(device[0]) &&
-         absl::SimpleAtoi(device, &index) && absl::StrCat(index) == device && index < 128;
 }
 
 void CheckExecution(const ModelConfig& model, const Located& at, ModelSettings* settings) {

@@ -24,6 +24,9 @@ std::optional<std::string> AddressProblem(absl::string_view address);
 ModelSettings CheckModel(const config::v1::ModelConfig& model, const Located& at, const std::string& base_directory,
                          const std::string& model_root);
 
+// Checks the jobs block likewise.
+JobsSettings CheckJobs(const config::v1::JobsConfig& jobs, const Located& at, const std::string& base_directory);
+
 }  // namespace petit::serving
 
 #endif  // PETIT_SERVER_CONFIG_CHECKS_H_

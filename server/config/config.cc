@@ -220,6 +220,9 @@ absl::StatusOr<ServerSettings> ParseConfig(std::string_view text, const std::str
   CheckProcess(config, at, &settings);
   CheckRequestLimits(config, at, &settings);
   CheckModels(config, at, base, &settings);
+  if (config.has_jobs()) {
+    settings.jobs = CheckJobs(config.jobs(), at.Child(ServerConfig::kJobsFieldNumber, config.jobs()), base);
+  }
   if (absl::Status status = complaints.ToStatus(); !status.ok()) return status;
   return settings;
 }

@@ -53,6 +53,9 @@ class Located {
 
   void Complain(std::string what) const { complaints_->Add(where_, std::move(what)); }
   void ComplainAbout(int field, std::string what) const { complaints_->Add(PositionOf(field), std::move(what)); }
+  void ComplainAbout(int field, int index, std::string what) const {
+    complaints_->Add(PositionOf(field, index), std::move(what));
+  }
 
   // The field's number if it is in [lowest, highest]; `fallback` where it is 0, which cannot be told from absent;
   // complains and returns `fallback` otherwise.
