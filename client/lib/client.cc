@@ -2,71 +2,18 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <algorithm>
-#include <atomic>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "client/lib/backoff.h"
+#include "client/lib/connection.h"
 #include "client/lib/convert.h"
-#include "client/lib/status.h"
 #include "client/lib/stream.h"
 #include "petit/v1/model.grpc.pb.h"
 #include "petit/v1/translation.grpc.pb.h"
 
 namespace petit::client {
 namespace {
-
-bool IsLoopback(const std::string& server) {
-  return absl::StartsWith(server, "127.") || absl::StartsWith(server, "localhost:") ||
-         absl::StartsWith(server, "[::1]");
-}
-
-std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
-  grpc::ChannelArguments arguments;
-  arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
-  arguments.SetMaxSendMessageSize(options.max_message_bytes);
-  // gRPC takes the longer of this and its backoff as the time that one attempt to connect may last.
-  const auto connect_ms = static_cast<int>(absl::ToInt64Milliseconds(options.connect_timeout));
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms);
-  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(options.retry.initial_backoff)));
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
-                   static_cast<int>(absl::ToInt64Milliseconds(options.retry.max_backoff)));
-  // http_proxy without no_proxy would send even loopback traffic away.
-  if (IsLoopback(options.server)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  if (!options.user_agent.empty()) arguments.SetUserAgentPrefix(options.user_agent);
-  return grpc::CreateCustomChannel(options.server, grpc::InsecureChannelCredentials(), arguments);
-}
-
-absl::Status Check(const ClientOptions& options) {
-  if (options.server.empty()) return absl::InvalidArgumentError("server is empty; HOST:PORT is wanted");
-  for (const auto& [name, value] :
-       {std::pair{"timeout", options.timeout}, std::pair{"model_timeout", options.model_timeout},
-        std::pair{"connect_timeout", options.connect_timeout},
-        std::pair{"retry.initial_backoff", options.retry.initial_backoff},
-        std::pair{"retry.max_backoff", options.retry.max_backoff}}) {
-    if (value <= absl::ZeroDuration()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(name, " is ", absl::FormatDuration(value), "; it has to be above 0"));
-    }
-  }
-  if (options.retry.max_attempts < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("retry.max_attempts is ", options.retry.max_attempts, "; 1 is the least (never again)"));
-  }
-  if (options.retry.multiplier < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("retry.multiplier is ", options.retry.multiplier, "; 1 is the least"));
-  }
-  if (options.max_message_bytes < 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("max_message_bytes is ", options.max_message_bytes, "; it has to be above 0"));
-  }
-  return absl::OkStatus();
-}
 
 absl::Status WrongCount(absl::string_view what, std::size_t got, std::size_t wanted) {
   return absl::InternalError(absl::StrCat("the server returned ", got, " ", what, " for ", wanted, " asked"));
@@ -76,45 +23,10 @@ absl::Status WrongCount(absl::string_view what, std::size_t got, std::size_t wan
 
 struct Client::Impl {
   explicit Impl(ClientOptions client_options)
-      : options(std::move(client_options)),
-        channel(MakeChannel(options)),
-        translation(petit::v1::TranslationService::NewStub(channel)),
-        models(petit::v1::ModelService::NewStub(channel)) {}
-
-  // `invoke(context)` makes the call once and fills in its response.
-  template <typename Invoke>
-  absl::Status Call(const CallOptions& call, absl::Duration default_timeout, bool idempotent, const Invoke& invoke) {
-    const absl::Duration timeout = call.timeout.value_or(default_timeout);
-    const absl::Time deadline = absl::Now() + timeout;
-    for (int attempt = 1;; ++attempt) {
-      if (call.cancellation != nullptr && call.cancellation->cancelled()) return Cancelled();
-      grpc::ClientContext context;
-      context.set_deadline(absl::ToChronoTime(deadline));
-      std::int64_t callback = 0;
-      if (call.cancellation != nullptr) callback = call.cancellation->AddCallback([&] { context.TryCancel(); });
-      const grpc::Status status = invoke(&context);
-      if (call.cancellation != nullptr) call.cancellation->RemoveCallback(callback);
-      if (status.ok()) {
-        was_reached.store(true, std::memory_order_relaxed);
-        return absl::OkStatus();
-      }
-      absl::Status result = FromGrpc(status, context, options.server, timeout);
-      if (call.cancellation != nullptr && call.cancellation->cancelled()) return Cancelled();
-      const bool unreachable = IsServerUnreachable(result);
-      if (!unreachable) was_reached.store(true, std::memory_order_relaxed);
-      const bool passing = IsPassingConnectFailure(result);
-      const bool wait_for_it = passing || !unreachable || was_reached.load(std::memory_order_relaxed);
-      const bool repeatable = idempotent || passing;
-      if (!repeatable || !IsRetryable(result) || !wait_for_it || attempt >= options.retry.max_attempts) return result;
-      const absl::Duration wait = WaitAfter(options.retry, attempt, result);
-      if (absl::Now() + wait >= deadline) return result;
-      if (call.cancellation == nullptr) {
-        absl::SleepFor(wait);
-      } else if (call.cancellation->WaitFor(wait)) {
-        return Cancelled();
-      }
-    }
-  }
+      : connection(std::move(client_options)),
+        options(connection.options()),
+        translation(petit::v1::TranslationService::NewStub(connection.channel())),
+        models(petit::v1::ModelService::NewStub(connection.channel())) {}
 
   template <typename Request>
   absl::StatusOr<Model> ChangeModel(grpc::Status (petit::v1::ModelService::Stub::*method)(grpc::ClientContext*,
@@ -126,20 +38,17 @@ struct Client::Impl {
     request.set_version(version);
     petit::v1::Model response;
     // Loading and unloading change the server, so they are for the caller to repeat.
-    absl::Status status = Call(call, options.model_timeout, false, [&](grpc::ClientContext* context) {
+    absl::Status status = connection.Call(call, options.model_timeout, false, [&](grpc::ClientContext* context) {
       return (models.get()->*method)(context, request, &response);
     });
     if (!status.ok()) return status;
     return FromProto(response);
   }
 
-  static absl::Status Cancelled() { return absl::CancelledError("the call was cancelled by its caller"); }
-
-  const ClientOptions options;
-  std::shared_ptr<grpc::Channel> channel;
+  Connection connection;
+  const ClientOptions& options;
   std::unique_ptr<petit::v1::TranslationService::Stub> translation;
   std::unique_ptr<petit::v1::ModelService::Stub> models;
-  std::atomic<bool> was_reached = false;
 };
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -163,7 +72,7 @@ absl::StatusOr<std::vector<TextResult>> Client::Translate(const std::vector<std:
   for (const std::string& text : texts) request.add_texts(text);
   petit::v1::TranslateResponse response;
   const absl::Time start = absl::Now();
-  absl::Status status = impl_->Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
+  absl::Status status = impl_->connection.Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
     return impl_->translation->Translate(context, request, &response);
   });
   if (!status.ok()) return status;
@@ -189,7 +98,7 @@ absl::Status Client::TranslateStream(const TranslateOptions& options, const Stre
                          .server = impl_->options.server,
                          .retry = impl_->options.retry,
                          .timeout = call.timeout.value_or(impl_->options.timeout),
-                         .was_reached = &impl_->was_reached},
+                         .was_reached = &impl_->connection.was_reached()},
                         options, stream, sink, call.cancellation);
   return session.Run(source);
 }
@@ -209,7 +118,7 @@ absl::StatusOr<std::vector<ScoreResult>> Client::Score(const std::vector<ScorePa
     proto->set_target(pair.target);
   }
   petit::v1::ScoreResponse response;
-  absl::Status status = impl_->Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
+  absl::Status status = impl_->connection.Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
     return impl_->translation->Score(context, request, &response);
   });
   if (!status.ok()) return status;
@@ -225,7 +134,7 @@ absl::StatusOr<std::vector<ScoreResult>> Client::Score(const std::vector<ScorePa
 absl::StatusOr<std::vector<Model>> Client::ListModels(const CallOptions& call) const {
   const petit::v1::ListModelsRequest request;
   petit::v1::ListModelsResponse response;
-  absl::Status status = impl_->Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
+  absl::Status status = impl_->connection.Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
     return impl_->models->ListModels(context, request, &response);
   });
   if (!status.ok()) return status;
@@ -239,7 +148,7 @@ absl::StatusOr<Model> Client::GetModel(const std::string& name, const CallOption
   petit::v1::GetModelRequest request;
   request.set_name(name);
   petit::v1::Model response;
-  absl::Status status = impl_->Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
+  absl::Status status = impl_->connection.Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
     return impl_->models->GetModel(context, request, &response);
   });
   if (!status.ok()) return status;

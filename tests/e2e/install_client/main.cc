@@ -1,6 +1,7 @@
 // install_client HOST:PORT [TEXT]: lists the server's models and translates a text with the first. Without a server
 // it says so and ends with 3.
 #include <client/lib/client.h>
+#include <client/lib/jobs.h>
 #include <petit/v1/translation.pb.h>
 
 #include <iostream>
@@ -24,6 +25,8 @@ int main(int argc, char** argv) {
     std::cerr << (results.ok() ? results->front().status() : results.status()) << "\n";
     return 1;
   }
+  // Jobs have a client of their own.
+  if (!petit::client::JobClient::Create(client->options()).ok()) return 2;
   // The messages of the protocol are there, too, for those who want them.
   std::cout << results->front()->text << "\n" << petit::v1::TranslateRequest::descriptor()->full_name() << "\n";
   return 0;
