@@ -50,8 +50,9 @@ class TorchExecutor : public engine::Executor {
     std::vector<engine::ScoreResult> results;
     absl::Status status = Guarded("scoring", [&] {
       auto scored = torch_executor::Score(pairs, info_.distribution_size, &forward_);
-      if (scored.ok()) results = *std::move(scored);
-      return scored.status();
+      if (!scored.ok()) return scored.status();
+      results = *std::move(scored);
+      return absl::OkStatus();
     });
     if (!status.ok()) return status;
     return results;

@@ -30,7 +30,7 @@ absl::StatusOr<ByteBudget::Ticket> ByteBudget::Acquire(std::int64_t bytes, Grant
     waiting_.emplace(ticket, Waiter{bytes, std::move(granted)});
     grantable = TakeGrantable();
   }
-  Grant(std::move(grantable));
+  Grant(grantable);
   return ticket;
 }
 
@@ -41,7 +41,7 @@ bool ByteBudget::Cancel(Ticket ticket) {
     if (waiting_.erase(ticket) == 0) return false;
     grantable = TakeGrantable();  // a large one at the head may have held up smaller ones
   }
-  Grant(std::move(grantable));
+  Grant(grantable);
   return true;
 }
 
@@ -76,7 +76,7 @@ void ByteBudget::GiveBack(std::int64_t bytes) {
     available_ += bytes;
     grantable = TakeGrantable();
   }
-  Grant(std::move(grantable));
+  Grant(grantable);
 }
 
 }  // namespace petit::serving
