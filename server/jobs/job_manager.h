@@ -20,6 +20,8 @@
 
 namespace petit::serving {
 
+struct JobManagerOptions;
+
 // Told of what jobs do, for metrics. Called under no lock, from the manager's thread.
 class JobObserver {
  public:
@@ -38,6 +40,11 @@ class JobManager final : public JobApi {
   static absl::StatusOr<std::unique_ptr<JobManager>> Start(const JobsSettings& settings, JobModels* models,
                                                            std::unique_ptr<Launcher> launcher, JobObserver* observer);
 
+  // The same with other parts for tests.
+  static absl::StatusOr<std::unique_ptr<JobManager>> Start(const JobsSettings& settings, JobModels* models,
+                                                           std::unique_ptr<Launcher> launcher, JobObserver* observer,
+                                                           JobManagerOptions options);
+
   // Stops the manager's thread. Workers run on: the next server adopts them.
   ~JobManager() override;
   JobManager(const JobManager&) = delete;
@@ -51,6 +58,9 @@ class JobManager final : public JobApi {
   absl::StatusOr<Events> EventsAfter(const std::string& name, std::int64_t after_sequence, int limit) const override;
   int Subscribe(std::function<void()> wake) override;
   void Unsubscribe(int id) override;
+
+  // One round of the manager's thread, for options without threads.
+  void RunOnce();
 
  private:
   class Impl;
