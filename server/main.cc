@@ -119,7 +119,7 @@ int Run(ServerSettings settings) {
   std::vector<std::string> names;
   for (const ModelSettings& model : settings.models) names.push_back(model.name);
   Metrics metrics(names);
-  Health health(settings.models);
+  Health health(settings.models, /*with_jobs=*/false);
   ModelLog log;
   Registry registry(settings.models, MakeModelLoader(&metrics), [&](const ModelStatus& status) {
     metrics.OnModelStatus(status);
@@ -127,7 +127,8 @@ int Run(ServerSettings settings) {
     log.OnModelStatus(status);
   });
   // Listening comes before loading: a port in use is found at once, and liveness can be asked for meanwhile.
-  const absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(settings, &registry, &metrics, &health);
+  const absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(settings, &registry, &metrics, &health, /*jobs=*/nullptr);
   if (!server.ok()) return Fail(server.status());
   std::optional<std::string> metrics_address;
   if (!settings.metrics_listen.empty()) {

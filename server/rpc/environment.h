@@ -3,6 +3,7 @@
 #define PETIT_SERVER_RPC_ENVIRONMENT_H_
 
 #include "server/config/settings.h"
+#include "server/jobs/job_api.h"
 #include "server/metrics/metrics.h"
 #include "server/registry/registry.h"
 #include "server/rpc/byte_budget.h"
@@ -18,8 +19,12 @@ struct Environment {
   CallTracker* calls = nullptr;
   // Makes answers of what replicas return, so that a replica's worker goes on stepping; keeps the timers of retries.
   WorkerPool* responders = nullptr;
-  // Loads and unloads models.
+  // Loads and unloads models; runs the methods of JobService.
   WorkerPool* admin = nullptr;
+  // Null: the configuration has none.
+  JobApi* jobs = nullptr;
+  // Reads the events of watched jobs.
+  WorkerPool* watchers = nullptr;
   // Of reference log-probabilities on the host.
   ByteBudget* score_budget = nullptr;
 };

@@ -9,7 +9,7 @@
 
 namespace petit::serving {
 
-Health::Health(const std::vector<ModelSettings>& models) {
+Health::Health(const std::vector<ModelSettings>& models, bool with_jobs) : with_jobs_(with_jobs) {
   const absl::MutexLock lock(&mutex_);
   for (const ModelSettings& model : models) {
     models_[model.name] = {.required = !model.load_later, .blocks_readiness = !model.load_later};
@@ -62,7 +62,7 @@ void Health::Publish() {
   service_->SetServingStatus("liveness", true);
   service_->SetServingStatus(v1::TranslationService::service_full_name(), ready);
   service_->SetServingStatus(v1::ModelService::service_full_name(), !draining_);
-  service_->SetServingStatus(v1::JobService::service_full_name(), false);
+  service_->SetServingStatus(v1::JobService::service_full_name(), with_jobs_ && !draining_);
   for (const auto& [name, model] : models_) {
     service_->SetServingStatus(absl::StrCat("models/", name), model.served && !draining_);
   }

@@ -17,10 +17,11 @@ namespace petit::serving {
 // Names: "liveness" is always SERVING; "models/NAME" while a version of the model is served; "" and
 // "petit.v1.TranslationService" once every model that the configuration wants loaded has been (a model that an operator
 // unloads later does not make the server unready, one that is lost by a failure does); "petit.v1.ModelService" from the
-// start; "petit.v1.JobService" never. While draining all but "liveness" are NOT_SERVING. Thread-safe.
+// start, "petit.v1.JobService" too where jobs are configured. While draining all but "liveness" are NOT_SERVING.
+// Thread-safe.
 class Health {
  public:
-  explicit Health(const std::vector<ModelSettings>& models);
+  Health(const std::vector<ModelSettings>& models, bool with_jobs);
 
   // Sets all names on the service, and keeps them up to date until Detach.
   void Attach(grpc::HealthCheckServiceInterface* service);
@@ -43,6 +44,7 @@ class Health {
   bool ReadyLocked() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  const bool with_jobs_;
   mutable absl::Mutex mutex_;
   std::map<std::string, Model> models_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,30 +1,37 @@
-// petit.v1.JobService of a server without a trainer: every method says so.
+// petit.v1.JobService.
 #ifndef PETIT_SERVER_RPC_JOB_SERVICE_H_
 #define PETIT_SERVER_RPC_JOB_SERVICE_H_
 
+#include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/server_callback.h"
 #include "petit/v1/job.grpc.pb.h"
 #include "server/rpc/environment.h"
 
 namespace petit::serving {
 
-// UNIMPLEMENTED throughout. The environment must outlive the service.
-class JobServiceImpl final : public v1::JobService::CallbackService {
+// Takes bytes, see message_io.h. What the job manager does may take long: it runs on the environment's admin pool, and
+// is finished even if its client goes away. FAILED_PRECONDITION throughout where the environment has no jobs. The
+// environment must outlive the service.
+class JobServiceImpl final
+    : public v1::JobService::WithRawCallbackMethod_CreateJob<
+          v1::JobService::WithRawCallbackMethod_GetJob<v1::JobService::WithRawCallbackMethod_ListJobs<
+              v1::JobService::WithRawCallbackMethod_CancelJob<v1::JobService::WithRawCallbackMethod_DeleteJob<
+                  v1::JobService::WithRawCallbackMethod_WatchJob<v1::JobService::Service>>>>>> {
  public:
   explicit JobServiceImpl(const Environment* environment) : environment_(*environment) {}
 
-  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context, const v1::CreateJobRequest* request,
-                                      v1::Job* response) override;
-  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context, const v1::GetJobRequest* request,
-                                   v1::Job* response) override;
-  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context, const v1::ListJobsRequest* request,
-                                     v1::ListJobsResponse* response) override;
-  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context, const v1::CancelJobRequest* request,
-                                      v1::Job* response) override;
-  grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context, const v1::DeleteJobRequest* request,
-                                      v1::DeleteJobResponse* response) override;
-  grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* context,
-                                                   const v1::WatchJobRequest* request) override;
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                      grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchJob(grpc::CallbackServerContext* context,
+                                                       const grpc::ByteBuffer* request) override;
 
  private:
   const Environment& environment_;

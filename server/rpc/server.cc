@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kResponderThreads = 2;
 constexpr int kAdminThreads = 4;
+constexpr int kWatcherThreads = 2;
 constexpr std::size_t kMaxAdminQueue = 32;
 constexpr absl::Duration kTick = absl::Seconds(1);
 constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
@@ -60,21 +61,24 @@ std::string WithPort(const std::string& address, int port) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(const ServerSettings& settings, Registry* registry, Metrics* metrics, Health* health)
+  Impl(const ServerSettings& settings, Registry* registry, Metrics* metrics, Health* health, JobApi* jobs)
       : health(health),
         budget(settings.limits.max_score_buffer_bytes),
         responders(kResponderThreads),
         admin(kAdminThreads, kMaxAdminQueue),
+        watchers(jobs == nullptr ? 0 : kWatcherThreads),
         environment{.limits = settings.limits,
                     .registry = registry,
                     .metrics = metrics,
                     .calls = &calls,
                     .responders = &responders,
                     .admin = &admin,
+                    .jobs = jobs,
+                    .watchers = &watchers,
                     .score_budget = &budget},
         translation(&environment),
         models(&environment),
-        jobs(&environment) {}
+        job_service(&environment) {}
 
   void Tick() {
     calls.TickStreams(absl::Now());
@@ -86,10 +90,11 @@ struct Server::Impl {
   ByteBudget budget;
   WorkerPool responders;
   WorkerPool admin;
+  WorkerPool watchers;
   Environment environment;
   TranslationServiceImpl translation;
   ModelServiceImpl models;
-  JobServiceImpl jobs;
+  JobServiceImpl job_service;
   std::string address;
   bool drained = false;
   std::unique_ptr<grpc::Server> server;  // ends first: its calls use all of the above
@@ -98,19 +103,19 @@ struct Server::Impl {
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& settings, Registry* registry,
-                                                      Metrics* metrics, Health* health) {
+                                                      Metrics* metrics, Health* health, JobApi* jobs) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   // Reflection describes what is linked in; a descriptor that nobody mentions is not.
   grpc::health::v1::HealthCheckRequest::descriptor();
-  auto impl = std::make_unique<Impl>(settings, registry, metrics, health);
+  auto impl = std::make_unique<Impl>(settings, registry, metrics, health, jobs);
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort(settings.listen, grpc::InsecureServerCredentials(), &port);
   SetConnectionLimits(settings.limits, &builder);
   builder.RegisterService(&impl->translation);
   builder.RegisterService(&impl->models);
-  builder.RegisterService(&impl->jobs);
+  builder.RegisterService(&impl->job_service);
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr || port == 0) {
     return absl::UnavailableError(

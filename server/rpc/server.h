@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/config/settings.h"
+#include "server/jobs/job_api.h"
 #include "server/metrics/metrics.h"
 #include "server/registry/registry.h"
 #include "server/rpc/health.h"
@@ -17,9 +18,10 @@ namespace petit::serving {
 class Server {
  public:
   // Listens on settings.listen and answers from then on; models may load later. UNAVAILABLE: cannot listen there; the
-  // message says why. Registry, metrics and health must outlive the server.
+  // message says why. Registry, metrics, health and jobs must outlive the server. Without jobs (null) JobService
+  // answers FAILED_PRECONDITION.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerSettings& settings, Registry* registry,
-                                                       Metrics* metrics, Health* health);
+                                                       Metrics* metrics, Health* health, JobApi* jobs);
   // Cancels what is in flight and waits until nothing of it is left.
   ~Server();
 

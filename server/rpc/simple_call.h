@@ -43,7 +43,8 @@ class SimpleCall final : public grpc::ServerUnaryReactor {
     if (!status.ok()) return Finish(context_.Finish(std::move(status)));
     if (pool == nullptr) return Run();
     if (!pool->Post([this] { Run(); })) {
-      Finish(context_.Finish(absl::ResourceExhaustedError("too many model operations wait already; try again later")));
+      Finish(context_.Finish(
+          absl::ResourceExhaustedError("too many operations on models and jobs wait already; try again later")));
     }
   }
 

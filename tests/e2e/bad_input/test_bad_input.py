@@ -86,8 +86,8 @@ class BadInput(petit_e2e.TestCase):
         with self.assert_rpc_error(INVALID, "num_alternatives"):
             self.caller.translate("tiny", ["a"], num_alternatives=3, decoding={"num_beams": 2})
 
-    def test_unknown_job_service_says_so(self):
-        with self.assert_rpc_error(grpc.StatusCode.UNIMPLEMENTED):
+    def test_a_server_without_jobs_says_what_to_configure(self):
+        with self.assert_rpc_error(grpc.StatusCode.FAILED_PRECONDITION, "data_root"):
             self.caller.call("petit.v1.JobService", "ListJobs")
 
 

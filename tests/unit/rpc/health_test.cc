@@ -30,7 +30,9 @@ ModelStatus Status(const std::string& name, VersionState state, std::int64_t ser
 
 class HealthTest : public testing::Test {
  protected:
-  HealthTest() : health_({Model("a", false), Model("b", false), Model("later", true)}) { health_.Attach(&service_); }
+  HealthTest() : health_({Model("a", false), Model("b", false), Model("later", true)}, /*with_jobs=*/false) {
+    health_.Attach(&service_);
+  }
 
   static ModelSettings Model(const std::string& name, bool load_later) {
     ModelSettings settings;
@@ -89,6 +91,15 @@ TEST_F(HealthTest, DrainingLeavesOnlyLiveness) {
     EXPECT_FALSE(service_.serving(name)) << name;
   }
   EXPECT_TRUE(service_.serving("liveness"));
+}
+
+TEST_F(HealthTest, JobsAreServedFromTheStartWhereConfigured) {
+  Health with_jobs({Model("a", false)}, /*with_jobs=*/true);
+  FakeService service;
+  with_jobs.Attach(&service);
+  EXPECT_TRUE(service.serving("petit.v1.JobService"));
+  with_jobs.StartDraining();
+  EXPECT_FALSE(service.serving("petit.v1.JobService"));
 }
 
 TEST_F(HealthTest, NothingIsSaidAfterDetaching) {

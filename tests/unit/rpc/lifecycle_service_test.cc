@@ -243,7 +243,7 @@ TEST_F(LifecycleTest, TwoServersCannotShareAPort) {
   Start();
   ServerSettings second = settings_;
   second.listen = server_->address();
-  const auto server = Server::Start(second, registry_.get(), metrics_.get(), health_.get());
+  const auto server = Server::Start(second, registry_.get(), metrics_.get(), health_.get(), nullptr);
   EXPECT_EQ(server.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(server.status().message()), HasSubstr(server_->address()));
 }

@@ -19,7 +19,7 @@ void ServerTest::Start() {
   std::vector<std::string> names;
   for (const ModelSettings& model : settings_.models) names.push_back(model.name);
   metrics_ = std::make_unique<Metrics>(names);
-  health_ = std::make_unique<Health>(settings_.models);
+  health_ = std::make_unique<Health>(settings_.models, job_api_ != nullptr);
   registry_ = std::make_unique<Registry>(
       settings_.models,
       [this](const ModelSettings& settings, std::int64_t version,
@@ -28,7 +28,7 @@ void ServerTest::Start() {
       },
       [this](const ModelStatus& status) { health_->OnModelStatus(status); });
   absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(settings_, registry_.get(), metrics_.get(), health_.get());
+      Server::Start(settings_, registry_.get(), metrics_.get(), health_.get(), job_api_);
   ASSERT_TRUE(server.ok()) << server.status();
   server_ = *std::move(server);
   registry_->LoadConfigured();

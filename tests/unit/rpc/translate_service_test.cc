@@ -227,17 +227,5 @@ TEST_F(TranslateServiceTest, AFailingDeviceIsToldAndTheServerGoesOn) {
   EXPECT_TRUE(Translate(Request("student", {"a"}), &response).ok());
 }
 
-TEST_F(TranslateServiceTest, JobsAreUnimplementedAndSaySo) {
-  Start();
-  grpc::ClientContext context;
-  v1::ListJobsResponse response;
-  const grpc::Status status = jobs_->ListJobs(&context, {}, &response);
-  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("trainer"));
-  EXPECT_NE(Trailer(context, "x-request-id"), "");
-  grpc::ClientContext watch;
-  EXPECT_EQ(jobs_->WatchJob(&watch, {})->Finish().error_code(), grpc::StatusCode::UNIMPLEMENTED);
-}
-
 }  // namespace
 }  // namespace petit::serving
