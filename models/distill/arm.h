@@ -21,6 +21,13 @@ struct StepSums {
   double smoothed_cross_entropy = 0;
   double kl = 0;
   double hidden = 0;
+
+  void Add(const StepSums& other) {
+    cross_entropy += other.cross_entropy;
+    smoothed_cross_entropy += other.smoothed_cross_entropy;
+    kl += other.kl;
+    hidden += other.hidden;
+  }
 };
 
 struct GradientInput {

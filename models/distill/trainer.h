@@ -13,6 +13,10 @@
 #include "absl/status/statusor.h"
 #include "models/distill/settings.h"
 
+namespace at {
+class Tensor;
+}
+
 namespace petit::distill {
 
 // Means per target token over the steps since the last progress.
@@ -83,8 +87,7 @@ class TaskGroup {
   virtual ~TaskGroup() = default;
   virtual int rank() const = 0;
   virtual int size() const = 0;
-  // Of fp32 values in host or device memory, as the implementation's header says.
-  virtual absl::Status Sum(void* tensor) = 0;
+  virtual absl::Status Sum(at::Tensor* tensor) = 0;
 };
 
 // Runs to the end, or until `stop` answers true after a step; then the state and the students as they are have been
