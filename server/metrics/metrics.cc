@@ -193,6 +193,10 @@ void Metrics::OnModelStatus(const ModelStatus& status) {
   }
 }
 
+std::unique_ptr<JobSeries> Metrics::MakeJobSeries(const std::vector<std::string>& states, int max_jobs) {
+  return std::make_unique<JobSeries>(impl_->registry, states, max_jobs);
+}
+
 absl::StatusOr<std::string> Metrics::Listen(const std::string& address) {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
   if (impl_->exposer != nullptr) {

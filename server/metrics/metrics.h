@@ -5,7 +5,8 @@
 // petit_step_sequences{model}, petit_source_tokens_total{model}, petit_target_tokens_total{model},
 // petit_queue_length{model}, petit_active_sequences{model}, petit_rejected_total{model,reason},
 // petit_model_ready{model}, petit_model_bytes{model}, petit_model_info{model,version,precision,device,executor},
-// petit_build_info{version,compiler} and process_*. A scrape over HTTP has prometheus-cpp's own exposer_* besides.
+// petit_build_info{version,compiler} and process_*; those of jobs are in job_series.h. A scrape over HTTP has
+// prometheus-cpp's own exposer_* besides.
 #ifndef PETIT_SERVER_METRICS_METRICS_H_
 #define PETIT_SERVER_METRICS_METRICS_H_
 
@@ -17,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "models/engine/replica.h"
+#include "server/metrics/job_series.h"
 #include "server/registry/registry.h"
 
 namespace petit::serving {
@@ -38,6 +40,9 @@ class Metrics {
   // Updates petit_model_ready, _bytes and _info (one series for each loaded version). Fits Registry's StatusListener;
   // a model that is not configured is ignored.
   void OnModelStatus(const ModelStatus& status);
+
+  // The series of jobs; `states` are those of petit_jobs. Once. May outlive the Metrics.
+  std::unique_ptr<JobSeries> MakeJobSeries(const std::vector<std::string>& states, int max_jobs);
 
   // Serves /metrics on HOST:PORT (port 0: the kernel's choice) and returns the address bound. Several slow or
   // half-sent requests do not block a scrape. Once. UNAVAILABLE: the port is in use. INVALID_ARGUMENT: not HOST:PORT,
