@@ -10,13 +10,15 @@ namespace petit::cli {
 namespace {
 
 constexpr char kDescription[] =
-    "petit talks to a Petit translation server: it translates, looks after the models, and measures them.";
+    "petit talks to a Petit translation server: it translates, looks after the models, measures them, and\n"
+    "distils new ones.";
 
 constexpr char kFooter[] =
     "Examples:\n"
     "  petit translate \"Good morning.\"\n"
     "  petit translate --model teacher --beams 4 --file english.txt > french.txt\n"
     "  petit models list\n"
+    "  petit jobs create --spec job.textproto --watch\n"
     "  petit eval test.tsv --model teacher --model student\n"
     "\n"
     "`petit COMMAND --help` tells all about a command. Environment: PETIT_SERVER is the server to ask, PETIT_MODEL\n"
@@ -61,6 +63,7 @@ int RunPetit(const std::vector<std::string>& arguments, Io& io) {
   Invocation invocation;
   AddTranslateCommand(app, invocation);
   AddModelsCommand(app, invocation);
+  AddJobsCommand(app, invocation);
   AddEvalCommand(app, invocation);
   AddDataCommand(app, invocation);
   AddCompletionCommand(app, invocation);

@@ -20,12 +20,17 @@ namespace petit::cli {
 
 enum ExitCode : int {
   kExitOk = 0,
-  kExitTextsFailed = 1,
+  kExitTextsFailed = 1,  // or a watched job
   kExitUsage = 2,
   kExitUnreachable = 3,
   kExitServerError = 4,
   kExitInterrupted = 130,  // as the shell reports SIGINT
   kExitBrokenPipe = 141,   // as the shell reports SIGPIPE
+};
+
+struct TerminalSize {
+  int columns = 80;
+  int rows = 24;
 };
 
 // The process' surroundings, so that tests can put their own in place.
@@ -36,6 +41,8 @@ struct Io {
   bool in_is_terminal = false;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
+  // Of the terminal that `out` is; it may change. Null: TerminalSize's own.
+  std::function<TerminalSize()> terminal_size = nullptr;
   client::Cancellation* cancellation = nullptr;  // Ctrl-C
   int interrupt_fd = -1;                         // readable after Ctrl-C
   // Gives the signals back their default, for work that Ctrl-C may simply kill. May be null.
@@ -84,6 +91,7 @@ std::string Describe(const absl::Status& status);
 
 void AddTranslateCommand(CLI::App& app, Invocation& invocation);
 void AddModelsCommand(CLI::App& app, Invocation& invocation);
+void AddJobsCommand(CLI::App& app, Invocation& invocation);
 void AddEvalCommand(CLI::App& app, Invocation& invocation);
 void AddDataCommand(CLI::App& app, Invocation& invocation);
 void AddCompletionCommand(CLI::App& app, Invocation& invocation);

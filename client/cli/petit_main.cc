@@ -1,4 +1,5 @@
 // The `petit` command.
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -8,6 +9,16 @@
 
 #include "client/cli/command.h"
 #include "client/cli/interrupt.h"
+
+namespace {
+
+petit::cli::TerminalSize Size() {
+  winsize size = {};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0) return {};
+  return {.columns = size.ws_col, .rows = size.ws_row};
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   // A reader that has gone shows as a failed write, after which the calls in flight are ended in order.
@@ -20,6 +31,7 @@ int main(int argc, char** argv) {
                     .in_is_terminal = isatty(STDIN_FILENO) == 1,
                     .out_is_terminal = isatty(STDOUT_FILENO) == 1,
                     .err_is_terminal = isatty(STDERR_FILENO) == 1,
+                    .terminal_size = Size,
                     .cancellation = &interrupt.cancellation(),
                     .interrupt_fd = interrupt.fd(),
                     .restore_signals = [&] {

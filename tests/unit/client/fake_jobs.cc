@@ -121,7 +121,7 @@ grpc::Status FakeJobServer::CreateJob(grpc::ServerContext* context, const petit:
     name = absl::StrCat("jobs/j", jobs_.size() + 1);
     Job& job = jobs_[name].job;
     job.set_name(name);
-    job.set_state(petit::v1::JOB_STATE_QUEUED);
+    if (job.state() == petit::v1::JOB_STATE_UNSPECIFIED) job.set_state(petit::v1::JOB_STATE_QUEUED);
     *job.mutable_spec() = request->spec();
     job.mutable_create_time()->set_seconds(1700000000);
   }

@@ -29,6 +29,9 @@ TEST(Petit, PrintsVersionAndHelp) {
                                                                                          {"models", "--help"},
                                                                                          {"models", "load", "-h"},
                                                                                          {"eval", "--help"},
+                                                                                         {"jobs", "--help"},
+                                                                                         {"jobs", "create", "--help"},
+                                                                                         {"jobs", "watch", "--help"},
                                                                                          {"data", "demo", "--help"},
                                                                                          {"completion", "--help"}}) {
     const CliResult result = RunCli(arguments);
@@ -39,7 +42,7 @@ TEST(Petit, PrintsVersionAndHelp) {
 }
 
 TEST(Petit, EveryHelpOfACommandThatAsksAServerTellsItsExitCodes) {
-  for (const char* command : {"translate", "models", "eval"}) {
+  for (const char* command : {"translate", "models", "jobs", "eval"}) {
     EXPECT_THAT(RunCli({command, "--help"}).out, HasSubstr("3    no server answers")) << command;
   }
 }

@@ -98,6 +98,8 @@ TEST(BashCompletion, CompletesCommandsFlagsAndWords) {
   EXPECT_EQ(Complete("petit mo", 1), "models ");
   EXPECT_EQ(Complete("petit models \"\"", 2), "list get load unload serve-version -h --help ");
   EXPECT_EQ(Complete("petit models se", 2), "serve-version ");
+  EXPECT_EQ(Complete("petit jobs \"\"", 2), "create list get watch cancel delete -h --help ");
+  EXPECT_EQ(Complete("petit jobs watch --a", 3), "--after ");
   EXPECT_EQ(Complete("petit translate --len", 2), "--length-penalty ");
   EXPECT_EQ(Complete("petit translate --quiet --bea", 3), "--beams ");
   EXPECT_EQ(Complete("petit models load --ver", 3), "--version ");
@@ -108,6 +110,7 @@ TEST(BashCompletion, CompletesCommandsFlagsAndWords) {
 TEST(BashCompletion, CompletesFilesWhereFilesAreWanted) {
   const TempFile file("");
   EXPECT_EQ(Complete("petit translate --file " + file.path(), 3), file.path() + " ");
+  EXPECT_EQ(Complete("petit jobs create --spec " + file.path(), 4), file.path() + " ");
   EXPECT_EQ(Complete("petit eval " + file.path(), 2), file.path() + " ");
   EXPECT_EQ(Complete("petit translate --beams " + file.path(), 3), " ");
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/unit/client/fake_jobs.h"
 #include "tests/unit/client/fake_server.h"
 
 namespace petit::cli {
@@ -21,6 +22,7 @@ struct Child {
   pid_t pid = 0;
   int in = -1;
   int out = -1;
+  int err = -1;
 
   int Wait() const {
     int status = 0;
@@ -29,27 +31,43 @@ struct Child {
   }
 };
 
-Child Start(const FakeServer& server) {
+Child Start(std::vector<std::string> arguments) {
   int in[2];
   int out[2];
+  int err[2];
   EXPECT_EQ(pipe2(in, O_CLOEXEC), 0);
   EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
+  EXPECT_EQ(pipe2(err, O_CLOEXEC), 0);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
   posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  std::string address = server.address();
-  std::vector<std::string> arguments = {"petit", "translate", "--model", "student", "--server", address};
+  posix_spawn_file_actions_adddup2(&actions, err[1], STDERR_FILENO);
+  arguments.insert(arguments.begin(), "petit");
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  Child child{.in = in[1], .out = out[0]};
+  Child child{.in = in[1], .out = out[0], .err = err[0]};
   EXPECT_EQ(posix_spawn(&child.pid, PETIT_BINARY, &actions, nullptr, argv.data(), environ), 0);
   posix_spawn_file_actions_destroy(&actions);
   close(in[0]);
   close(out[1]);
+  close(err[1]);
   return child;
+}
+
+Child Start(const FakeServer& server) {
+  return Start({"translate", "--model", "student", "--server", server.address()});
+}
+
+// All that is still to come.
+std::string ReadAll(int fd) {
+  std::string text;
+  char buffer[4096];
+  for (ssize_t count = 0; (count = read(fd, buffer, sizeof(buffer))) > 0;) {
+    text.append(buffer, static_cast<std::size_t>(count));
+  }
+  return text;
 }
 
 TEST(Process, CtrlCCancelsTheCallInFlight) {
@@ -63,6 +81,7 @@ TEST(Process, CtrlCCancelsTheCallInFlight) {
   EXPECT_EQ(server.cancelled_calls, 1);
   close(child.in);
   close(child.out);
+  close(child.err);
 }
 
 TEST(Process, CtrlCEndsTheWaitForInput) {
@@ -76,6 +95,7 @@ TEST(Process, CtrlCEndsTheWaitForInput) {
   EXPECT_EQ(child.Wait(), 130);
   close(child.in);
   close(child.out);
+  close(child.err);
 }
 
 TEST(Process, ABrokenPipeEndsItWithoutACrash) {
@@ -85,6 +105,39 @@ TEST(Process, ABrokenPipeEndsItWithoutACrash) {
   ASSERT_EQ(write(child.in, "one\n", 4), 4);
   EXPECT_EQ(child.Wait(), 141);  // although its input stays open
   close(child.in);
+  close(child.err);
+}
+
+TEST(Process, CtrlCStopsAWatchAndNotTheJob) {
+  client::FakeJobServer server;
+  server.AddState("jobs/a", petit::v1::JOB_STATE_RUNNING);
+  server.AddLog("jobs/a", "reading data");
+  const Child child = Start({"jobs", "watch", "a", "--server", server.address()});
+  std::string text;
+  char c = 0;
+  // Lines are there as soon as their events.
+  while (text.find("reading data\n") == std::string::npos && read(child.out, &c, 1) == 1) text += c;
+  kill(child.pid, SIGINT);
+  EXPECT_EQ(child.Wait(), 130);
+  EXPECT_EQ(ReadAll(child.err),
+            "petit: stopped watching; jobs/a goes on. `petit jobs watch a --after 2` watches it again, `petit jobs "
+            "cancel a` stops it\n");
+  EXPECT_EQ(server.cancel_calls, 0);
+  close(child.in);
+  close(child.out);
+  close(child.err);
+}
+
+TEST(Process, AWatchEndsWhereNobodyReadsIt) {
+  client::FakeJobServer server;
+  server.AddState("jobs/a", petit::v1::JOB_STATE_RUNNING);
+  const Child child = Start({"jobs", "watch", "a", "--server", server.address()});
+  close(child.out);
+  server.AddLog("jobs/a", "one");
+  server.AddLog("jobs/a", "two");
+  EXPECT_EQ(child.Wait(), 141);
+  close(child.in);
+  close(child.err);
 }
 
 }  // namespace
