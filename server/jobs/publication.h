@@ -29,7 +29,8 @@ class Publication {
   Publication(const Publication&) = delete;
   Publication& operator=(const Publication&) = delete;
 
-  // The result for this job when there is one; begins its publication where none is in progress. By one thread.
+  // The result for this job when there is one; begins its publication where none is in progress. At once for a job that
+  // publishes nothing. By one thread.
   std::optional<Result> Run(const JobRecord& record);
 
   bool Busy(const std::string& id) const { return id_ == id; }

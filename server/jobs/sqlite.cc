@@ -14,6 +14,21 @@ constexpr int kBusyTimeoutMs = 5000;
 
 bool IsOutOfSpace(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
 
+// Whether the last error of the database's file or of its log was one of space. sqlite3_system_errno does not tell it
+// of a commit.
+bool LacksSpace(sqlite3* connection) {
+  for (const int which : {SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER}) {
+    sqlite3_file* file = nullptr;
+    int error = 0;
+    if (sqlite3_file_control(connection, "main", which, &file) != SQLITE_OK) continue;
+    if (file == nullptr || file->pMethods == nullptr) continue;
+    if (file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &error) == SQLITE_OK && IsOutOfSpace(error)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 absl::Status Database::ErrorOf(int code) const {
@@ -23,7 +38,7 @@ absl::Status Database::ErrorOf(int code) const {
       return absl::ResourceExhaustedError(absl::StrCat(message, "; free space on its disk"));
     case SQLITE_IOERR:
       // Quotas and limits on a file's size do not come as SQLITE_FULL.
-      if (IsOutOfSpace(sqlite3_system_errno(connection_))) {
+      if (LacksSpace(connection_)) {
         return absl::ResourceExhaustedError(absl::StrCat(message, "; free space on its disk"));
       }
       return absl::InternalError(message);
