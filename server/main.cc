@@ -19,6 +19,10 @@
 #include "google/protobuf/stubs/logging.h"
 #include "models/torch/torch_executor.h"
 #include "server/config/config.h"
+#include "server/job_metrics.h"
+#include "server/job_models.h"
+#include "server/jobs/job_manager.h"
+#include "server/jobs/launcher.h"
 #include "server/loader.h"
 #include "server/metrics/metrics.h"
 #include "server/registry/registry.h"
@@ -111,6 +115,28 @@ absl::Status ResolveDevices(ServerSettings* settings) {
   return absl::OkStatus();
 }
 
+// What runs the jobs, in the order that it is made in.
+struct Jobs {
+  std::optional<RegistryJobModels> models;
+  std::optional<JobMetrics> metrics;
+  std::unique_ptr<JobManager> manager;  // null where no jobs are configured
+};
+
+absl::Status StartJobs(const ServerSettings& settings, Registry* registry, Metrics* metrics, Jobs* jobs) {
+  if (!settings.jobs) return absl::OkStatus();
+  const bool slurm = settings.jobs->launcher == LauncherKind::kSlurm;
+  jobs->models.emplace(registry, settings.models);
+  jobs->metrics.emplace(metrics, settings.jobs->max_job_series);
+  absl::StatusOr<std::unique_ptr<JobManager>> manager =
+      JobManager::Start(*settings.jobs, &*jobs->models,
+                        slurm ? MakeSlurmLauncher(*settings.jobs) : MakeLocalLauncher(*settings.jobs), &*jobs->metrics);
+  if (!manager.ok()) return manager.status();
+  jobs->manager = *std::move(manager);
+  spdlog::info("jobs: in {}, with data below {}, run by {}", settings.jobs->root, settings.jobs->data_root,
+               slurm ? "Slurm" : "this machine");
+  return absl::OkStatus();
+}
+
 int Run(ServerSettings settings) {
   ShutdownSignals signals(settings.drain_timeout + kEndGrace);
   torch_executor::SetTorchThreads(settings.torch_threads);
@@ -119,16 +145,18 @@ int Run(ServerSettings settings) {
   std::vector<std::string> names;
   for (const ModelSettings& model : settings.models) names.push_back(model.name);
   Metrics metrics(names);
-  Health health(settings.models, /*with_jobs=*/false);
+  Health health(settings.models, /*with_jobs=*/settings.jobs.has_value());
   ModelLog log;
   Registry registry(settings.models, MakeModelLoader(&metrics), [&](const ModelStatus& status) {
     metrics.OnModelStatus(status);
     health.OnModelStatus(status);
     log.OnModelStatus(status);
   });
+  Jobs jobs;
+  if (absl::Status status = StartJobs(settings, &registry, &metrics, &jobs); !status.ok()) return Fail(status);
   // Listening comes before loading: a port in use is found at once, and liveness can be asked for meanwhile.
-  const absl::StatusOr<std::unique_ptr<Server>> server =
-      Server::Start(settings, &registry, &metrics, &health, /*jobs=*/nullptr);
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(settings, &registry, &metrics, &health, jobs.manager.get());
   if (!server.ok()) return Fail(server.status());
   std::optional<std::string> metrics_address;
   if (!settings.metrics_listen.empty()) {
@@ -144,6 +172,10 @@ int Run(ServerSettings settings) {
   signals.Wait();
   const absl::Time deadline = absl::Now() + settings.drain_timeout;
   const bool drained = (*server)->Drain(deadline);
+  // Jobs' workers run on: the next server adopts them. Their manager ends before the registry refuses what it
+  // publishes.
+  server->reset();
+  jobs.manager.reset();
   registry.Drain(deadline);
   if (drained) {
     spdlog::info("drained");
