@@ -64,8 +64,8 @@ distill::TextScores ScoreTexts(const std::vector<std::string>& hypotheses, const
   metrics::Bleu bleu;
   metrics::Chrf chrf;
   for (std::size_t i = 0; i < hypotheses.size(); ++i) {
-    bleu.Add(hypotheses[i], {references[i]});
-    chrf.Add(hypotheses[i], {references[i]});
+    bleu.AddPair(hypotheses[i], references[i]);
+    chrf.AddPair(hypotheses[i], references[i]);
   }
   return {.bleu = bleu.Score().score, .chrf = chrf.Score()};
 }
