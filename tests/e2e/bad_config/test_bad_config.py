@@ -46,6 +46,21 @@ class BadConfig(petit_e2e.TestCase):
             self.assertIn(address, self.start(model_config("tiny", TINY / "v1_1"), listen=address))
             self.assertIn(address, self.start(model_config("tiny", TINY / "v1_1"), metrics=address))
 
+    def test_check_covers_the_jobs(self):
+        path = write_config(self.directory, model_config("tiny", TINY / "v1_1") + 'jobs { data_root: "gone"\n nice: 50 }\n')
+        done = subprocess.run([BIN / "petit-server", "--check", "--config", path], capture_output=True, text=True,
+                              timeout=120)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertRegex(done.stderr, r"petit\.textproto:4:1: .*no root")
+        self.assertRegex(done.stderr, r"petit\.textproto:4:8: .*data_root .*gone")
+        self.assertRegex(done.stderr, r"petit\.textproto:5:2: nice is 50")
+
+    def test_a_job_store_has_one_server(self):
+        body = model_config("tiny", TINY / "v1_1") + 'jobs { root: "jobs" data_root: "." worker: "/bin/true" }\n'
+        server = self.serve(body)
+        self.assertIn(str(self.directory / "jobs"), self.start(body))
+        self.assertEqual(len(self.client(server).call("petit.v1.JobService", "ListJobs").jobs), 0)
+
     def test_a_missing_file_is_named(self):
         done = subprocess.run([BIN / "petit-server", "--config", self.directory / "none.textproto"],
                               capture_output=True, text=True, timeout=120)
