@@ -16,8 +16,9 @@ if(BUILD_TESTING)
   target_compile_definitions(petit_launcher_test PRIVATE PETIT_FAKE_WORKER="$<TARGET_FILE:petit_fake_worker>")
   add_dependencies(petit_launcher_test petit_fake_worker)
   # Those that need a Slurm run together beside one.
-  gtest_discover_tests(petit_launcher_test DISCOVERY_MODE PRE_TEST TEST_FILTER "-*Slurm/*" PROPERTIES LABELS unit)
+  gtest_discover_tests(petit_launcher_test DISCOVERY_MODE PRE_TEST TEST_FILTER "-Slurm/*:SlurmLauncherTest.*" PROPERTIES LABELS unit)
   add_test(NAME SlurmLauncher
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/e2e/slurm/with_slurm.sh $<TARGET_FILE:petit_launcher_test> --gtest_filter=*Slurm/*)
+    COMMAND ${PROJECT_SOURCE_DIR}/tests/e2e/slurm/with_slurm.sh
+      $<TARGET_FILE:petit_launcher_test> --gtest_filter=Slurm/*:SlurmLauncherTest.*)
   set_tests_properties(SlurmLauncher PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
 endif()

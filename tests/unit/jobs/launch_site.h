@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,11 @@
 #include "server/jobs/process.h"
 
 namespace petit::serving {
+
+// In the names of tests.
+inline void PrintTo(LauncherKind kind, std::ostream* out) {
+  *out << (kind == LauncherKind::kSlurm ? "SLURM" : "LOCAL");
+}
 
 class LaunchSite : public ::testing::Test {
  protected:
