@@ -12,7 +12,8 @@ target_link_libraries(petit_jobs
 if(BUILD_TESTING)
   set(tests ${PROJECT_SOURCE_DIR}/tests/unit/jobs)
   petit_unit_test(petit_jobs_test
-    ${tests}/event_tail_test.cc ${tests}/job_attempts_test.cc ${tests}/job_crash_test.cc ${tests}/job_fakes.cc
-    ${tests}/job_manager_test.cc ${tests}/job_store_test.cc ${tests}/job_threads_test.cc ${tests}/publish_test.cc
+    ${tests}/event_tail_test.cc ${tests}/job_attempts_test.cc ${tests}/job_cancel_test.cc ${tests}/job_crash_test.cc
+    ${tests}/job_fakes.cc ${tests}/job_manager_test.cc ${tests}/job_store_test.cc ${tests}/job_threads_test.cc
+    ${tests}/publish_test.cc
     LIBS petit_jobs absl::status absl::statusor absl::strings absl::time)
 endif()

@@ -53,6 +53,7 @@ class JobSupervisor {
     absl::Duration stop_sent = -absl::InfiniteDuration();
     bool terminated = false;  // a signal was sent
     bool killed = false;      // and the last was SIGKILL
+    bool unprepared = false;  // its directory could not be made, so the launcher has not heard of it
     absl::Status start_error;
     absl::Status damage;                                    // of its events
     bool lost = false;                                      // its heartbeat

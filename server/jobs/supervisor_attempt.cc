@@ -49,7 +49,8 @@ void JobSupervisor::BeginAttempt(const std::string& id) {
   Watch& watch = WatchOf(*record);
   const Launch launch = LaunchOf(*record);
   watch.start_error = Prepare(*record, launch);
-  if (watch.start_error.ok()) watch.start_error = launcher_->Start(launch);
+  watch.unprepared = !watch.start_error.ok();
+  if (!watch.unprepared) watch.start_error = launcher_->Start(launch);
   watch.heard = clock_->Uptime();
   if (!watch.start_error.ok()) return;  // the next look tells what has become of it
   watch.launched = true;
@@ -82,6 +83,7 @@ absl::StatusOr<WorkerReport> JobSupervisor::Poll(const JobRecord& record, const 
   if (clock_->Uptime() - watch->polled < interval) return absl::UnavailableError("asked a moment ago");
   watch->polled = clock_->Uptime();
   // The directory is made before the launcher hears of the attempt.
+  if (watch->unprepared) return WorkerReport();
   if (!record.launched && !watch->launched && !IsDirectory(launch.attempt_directory)) return WorkerReport();
   absl::StatusOr<WorkerReport> report = launcher_->Poll(launch);
   if (!report.ok()) Complain(record.id, report.status());
@@ -101,7 +103,11 @@ void JobSupervisor::AttendAttempt(JobRecord record) {
   // Before its events are read: if it is over now, all that it wrote is there to be read.
   const absl::StatusOr<WorkerReport> report = Poll(record, launch, &watch);
   const bool is_over = report.ok() && IsOver(*report, record, watch);
-  if (absl::Status status = TakeEvents(is_over, &record, &watch); !status.ok()) return Complain(record.id, status);
+  // What lies in the directory of one that never was is not its own.
+  const bool never_was = is_over && report->state == WorkerState::kNotStarted && !record.launched && !watch.launched;
+  if (!never_was) {
+    if (absl::Status status = TakeEvents(is_over, &record, &watch); !status.ok()) return Complain(record.id, status);
+  }
   if (is_over) return Conclude(record, *report, watch);
   if (report.ok() && report->state == WorkerState::kPending) watch.heard = clock_->Uptime();
   Press(record, launch, &watch);

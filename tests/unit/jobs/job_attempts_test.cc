@@ -16,32 +16,11 @@ using ::testing::SizeIs;
 
 class JobAttemptsTest : public ManagerTest {
  protected:
-  // Until the next attempt may begin, however long it has been put off.
-  void LongRound() {
-    Round();
-    Round(absl::Minutes(1));
-  }
-
   std::string ReasonOf(const std::string& name, int attempt) const {
     for (const v1::JobEvent& event : EventsOf(name)) {
       if (event.state_change().attempt() == attempt) return event.state_change().reason();
     }
     return "no such attempt";
-  }
-
-  void SayFailed(const std::string& name, int attempt, const std::string& reason, bool retryable) {
-    worker::v1::WorkerEvent event;
-    event.mutable_failed()->set_reason(reason);
-    event.mutable_failed()->set_retryable(retryable);
-    cluster_.Say(name, attempt, event);
-    cluster_.Die(name, attempt, "exit status 1");
-  }
-
-  void SayStopped(const std::string& name, int attempt, std::int64_t step) {
-    worker::v1::WorkerEvent event;
-    event.mutable_stopped()->set_step(step);
-    cluster_.Say(name, attempt, event);
-    cluster_.Die(name, attempt, "exit status 0");
   }
 };
 
@@ -238,6 +217,67 @@ TEST_F(JobAttemptsTest, AStartThatFailedMayHaveStartedTheWorker) {
   EXPECT_EQ(Get(name).state(), v1::JOB_STATE_SUCCEEDED);
 }
 
+TEST_F(JobAttemptsTest, AStartedWorkerMayTakeAWhileToBeSeen) {
+  cluster_.begins_as = WorkerState::kNotStarted;
+  cluster_.deaf = true;
+  const std::string name = CreateRunning(RequestFor({"a"}));
+  LongRound();
+  Restart();
+  LongRound();
+  EXPECT_EQ(Get(name).attempt(), 1);
+  EXPECT_THAT(cluster_.Of(name, 1).stops, IsEmpty());
+  Round(absl::Minutes(2));
+  EXPECT_THAT(cluster_.Of(name, 1).stops, ElementsAre(true)) << "it might come yet";
+  EXPECT_EQ(Get(name).attempt(), 1);
+  LongRound();
+  EXPECT_EQ(Get(name).attempt(), 2);
+}
+
+TEST_F(JobAttemptsTest, AnAttemptNeverBeginsInADirectoryThatIsThere) {
+  const std::string name = Create(RequestFor({"a"}));
+  WriteText(DirectoryOf(name) + "/attempts/1/events.jsonl", "{\"sequence\": 1, \"finished\": {}}\n");
+  Round();
+  LongRound();
+  EXPECT_EQ(Get(name).attempt(), 2);
+  EXPECT_EQ(cluster_.Of(name, 2).starts, 1);
+  EXPECT_EQ(cluster_.starts(), 1);
+}
+
+TEST_F(JobAttemptsTest, TheTaskIsWrittenAgainWhereItIsLostOrDamaged) {
+  const std::string name = CreateRunning(RequestFor({"a"}));
+  const std::string task = FileText(DirectoryOf(name) + "/task.textproto");
+  WriteText(DirectoryOf(name) + "/task.textproto", "half");
+  cluster_.Die(name, 1, "");
+  LongRound();
+  ASSERT_EQ(Get(name).attempt(), 2);
+  EXPECT_EQ(FileText(DirectoryOf(name) + "/task.textproto"), task);
+}
+
+TEST_F(JobAttemptsTest, AJobWhoseDirectoryCannotBeMadeFailsAndSaysWhy) {
+  const std::string name = Create(RequestFor({"a"}));
+  WriteText(DirectoryOf(name), "a file in its place");
+  Round();
+  LongRound();
+  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_FAILED);
+  EXPECT_THAT(Get(name).error(), HasSubstr(DirectoryOf(name)));
+}
+
+TEST_F(JobAttemptsTest, AClustersSchedulerIsAskedSeldom) {
+  settings_.launcher = LauncherKind::kSlurm;
+  Restart();
+  const std::string name = CreateRunning(RequestFor({"a"}));
+  const int before = cluster_.polls;
+  for (int i = 0; i < 50; ++i) Round();  // ten seconds
+  EXPECT_GT(cluster_.polls - before, 2);
+  EXPECT_LT(cluster_.polls - before, 8);
+  cluster_.SayProgress(name, 1, 1);
+  Round();
+  EXPECT_THAT(StepsOf(name), ElementsAre(1)) << "its events are read as they come";
+  cluster_.Finish(name, 1, {"a"});
+  Round(absl::Seconds(2));
+  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_SUCCEEDED);
+}
+
 TEST_F(JobAttemptsTest, NothingIsDecidedWhileNobodyKnowsWhetherTheWorkerLives) {
   const std::string name = CreateRunning(RequestFor({"a"}));
   cluster_.Die(name, 1, "exit status 1");
@@ -324,96 +364,6 @@ TEST_F(JobAttemptsTest, TheLatestScoreOfEachArmAndSetIsKept) {
   ASSERT_EQ(job.dev_scores_size(), 2);
   EXPECT_EQ(job.dev_scores(0).bleu(), 3);
   EXPECT_EQ(job.dev_scores(1).bleu(), 2);
-}
-
-TEST_F(JobAttemptsTest, AQueuedJobIsCancelledAtOnce) {
-  const std::string name = Create(RequestFor({"a"}));
-  EXPECT_EQ(manager_->Cancel(name)->state(), v1::JOB_STATE_CANCELLED);
-  EXPECT_TRUE(Get(name).has_end_time());
-  Round();
-  EXPECT_EQ(cluster_.starts(), 0);
-  EXPECT_THAT(observer_.ended, ElementsAre(name));
-  EXPECT_TRUE(absl::IsFailedPrecondition(manager_->Cancel(name).status()));
-}
-
-TEST_F(JobAttemptsTest, ARunningJobIsAskedToStopAndKeepsItsStudents) {
-  const std::string name = CreateRunning(RequestFor({"a", "b"}));
-  const auto job = manager_->Cancel(name);
-  EXPECT_EQ(job->state(), v1::JOB_STATE_RUNNING);
-  EXPECT_TRUE(job->cancelling());
-  EXPECT_TRUE(manager_->Cancel(name).ok()) << "no error while it is being cancelled";
-  Round();
-  EXPECT_THAT(cluster_.Of(name, 1).stops, ElementsAre(false));
-  cluster_.MakeStudent(name, 1, "b");
-  SayStopped(name, 1, 2);
-  Round();
-  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_CANCELLED);
-  ASSERT_EQ(Get(name).students_size(), 1);
-  EXPECT_EQ(Get(name).students(0).arm(), "b");
-  EXPECT_EQ(Get(name).students(0).checkpoint(), DirectoryOf(name) + "/students/b");
-  EXPECT_FALSE(Get(name).students(0).best());
-  EXPECT_TRUE(PathExists(DirectoryOf(name) + "/students/b/config.json"));
-  EXPECT_TRUE(absl::IsFailedPrecondition(manager_->Cancel(name).status()));
-}
-
-TEST_F(JobAttemptsTest, AWorkerThatDoesNotStopInTimeIsKilled) {
-  const std::string name = CreateRunning(RequestFor({"a"}));
-  ASSERT_TRUE(manager_->Cancel(name).ok());
-  Round();
-  Round(absl::Seconds(59));
-  EXPECT_THAT(cluster_.Of(name, 1).stops, ElementsAre(false));
-  Round(absl::Seconds(1));
-  EXPECT_THAT(cluster_.Of(name, 1).stops, ElementsAre(false, true));
-  Round();
-  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_CANCELLED);
-}
-
-TEST_F(JobAttemptsTest, ACancellationOutlivesTheServer) {
-  const std::string name = CreateRunning(RequestFor({"a"}));
-  ASSERT_TRUE(manager_->Cancel(name).ok());
-  Restart();
-  EXPECT_TRUE(Get(name).cancelling());
-  Round();
-  EXPECT_THAT(cluster_.Of(name, 1).stops, ElementsAre(false));
-  cluster_.Die(name, 1, "exit status 0");
-  Round();
-  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_CANCELLED);
-}
-
-TEST_F(JobAttemptsTest, ACancelledJobIsNotTriedAgain) {
-  const std::string name = CreateRunning(RequestFor({"a"}));
-  cluster_.Die(name, 1, "killed by signal 9");
-  Round();
-  ASSERT_TRUE(manager_->Cancel(name).ok());  // between two attempts
-  LongRound();
-  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_CANCELLED);
-  EXPECT_EQ(cluster_.starts(), 1);
-}
-
-TEST_F(JobAttemptsTest, AJobCancelledBeforeItIsPublishedIsNotPublished) {
-  const std::string name = CreateRunning(RequestFor({"a"}, "student"));
-  ASSERT_TRUE(manager_->Cancel(name).ok());
-  cluster_.Finish(name, 1, {"a"});
-  Round();
-  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_CANCELLED);
-  EXPECT_EQ(Get(name).students_size(), 1);
-  EXPECT_THAT(models_.served, IsEmpty());
-}
-
-TEST_F(JobAttemptsTest, AFailedJobKeepsTheLatestStudentOfEachArm) {
-  const std::string name = CreateRunning(RequestFor({"a", "b", "c"}));
-  cluster_.MakeStudent(name, 1, "a");
-  cluster_.MakeStudent(name, 1, "b");
-  SayStopped(name, 1, 1);
-  LongRound();
-  cluster_.MakeStudent(name, 2, "b");
-  SayFailed(name, 2, "broken", false);
-  Round();
-  const v1::Job job = Get(name);
-  EXPECT_EQ(job.state(), v1::JOB_STATE_FAILED);
-  ASSERT_EQ(job.students_size(), 2);
-  EXPECT_EQ(FileText(job.students(0).checkpoint() + "/config.json"), "{\"attempt\": 1}");
-  EXPECT_EQ(FileText(job.students(1).checkpoint() + "/config.json"), "{\"attempt\": 2}");
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ class FakeLauncher final : public Launcher {
   }
 
   absl::StatusOr<WorkerReport> Poll(const Launch& launch) override {
+    ++cluster_.polls;
     if (!cluster_.poll_status.ok()) return cluster_.poll_status;
     const auto found = cluster_.workers_.find({launch.job_id, launch.attempt});
     return found == cluster_.workers_.end() ? WorkerReport() : found->second.report;

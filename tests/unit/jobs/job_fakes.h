@@ -95,6 +95,7 @@ class FakeCluster {
   bool starts_all_the_same = false;  // ... but with this
   absl::Status poll_status;
   WorkerState begins_as = WorkerState::kRunning;
+  int polls = 0;
   bool deaf = false;  // workers survive every signal
   std::function<void(const Launch&)> on_start;
 

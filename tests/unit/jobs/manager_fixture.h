@@ -54,6 +54,27 @@ class ManagerTest : public ::testing::Test {
     manager_->RunOnce();
   }
 
+  // Until the next attempt may begin, however long it has been put off.
+  void LongRound() {
+    Round();
+    Round(absl::Minutes(1));
+  }
+
+  void SayFailed(const std::string& name, int attempt, const std::string& reason, bool retryable) {
+    worker::v1::WorkerEvent event;
+    event.mutable_failed()->set_reason(reason);
+    event.mutable_failed()->set_retryable(retryable);
+    cluster_.Say(name, attempt, event);
+    cluster_.Die(name, attempt, "exit status 1");
+  }
+
+  void SayStopped(const std::string& name, int attempt, std::int64_t step) {
+    worker::v1::WorkerEvent event;
+    event.mutable_stopped()->set_step(step);
+    cluster_.Say(name, attempt, event);
+    cluster_.Die(name, attempt, "exit status 0");
+  }
+
   std::string Create(const v1::CreateJobRequest& request) {
     const auto job = manager_->Create(request);
     EXPECT_TRUE(job.ok()) << job.status();
