@@ -85,6 +85,8 @@ absl::Status SlurmLauncher::Start(const Launch& launch) {
   }
   if (auto status = WriteFileAtOnce(script_path, kBatchScript); !status.ok()) return status;
 
+  // An attempt runs once: what a node's failure or a preemption ends is tried again as another attempt, and Slurm must
+  // not do so too.
   // A '%' in the name of an output file stands for something.
   const std::string log_path = absl::StrReplaceAll(AttemptFile(launch, "worker.log"), {{"%", "%%"}});
   std::vector<std::string> arguments = {"--parsable",
@@ -95,7 +97,7 @@ absl::Status SlurmLauncher::Start(const Launch& launch) {
                                         "--input=/dev/null",
                                         absl::StrCat("--output=", log_path),
                                         "--open-mode=append",
-                                        "--requeue"};
+                                        "--no-requeue"};
   for (std::string& option : MemoryOptions(launch)) arguments.push_back(std::move(option));
   arguments.insert(arguments.end(), options_.begin(), options_.end());
   arguments.push_back(script_path);

@@ -64,16 +64,25 @@ TEST_F(SlurmLauncherTest, AWorkerThatWaitsForAMachineIsPendingAndCanBeStopped) {
   }
 }
 
-TEST_F(SlurmLauncherTest, ARequeuedWorkerRunsAgainAndItsLogGoesOn) {
+TEST_F(SlurmLauncherTest, SlurmDoesNotRunAnAttemptTwice) {
   const Launch launch = NewLaunch();
   ASSERT_TRUE(launcher_->Start(launch).ok());
   AwaitWorker(launch);
-  ASSERT_TRUE(Command("scontrol", {"requeue", JobId(launch)}).ok());
-  // Slurm lets a requeued job wait before it starts again.
-  Await(*launcher_, launch, WorkerState::kPending);
-  EXPECT_THAT(Read(launch.attempt_directory + "/worker.log"), HasSubstr("to standard error"));
-  ASSERT_TRUE(launcher_->Stop(launch, /*kill=*/false).ok());
-  Await(*launcher_, launch, WorkerState::kEnded);
+  EXPECT_FALSE(Command("scontrol", {"requeue", JobId(launch)}).ok());
+  EXPECT_EQ(launcher_->Poll(launch)->state, WorkerState::kRunning);
+  Tell(launch, "exit 0");
+  EXPECT_EQ(Await(*launcher_, launch, WorkerState::kEnded).reason, "exit status 0");
+}
+
+TEST_F(SlurmLauncherTest, AFailedNodeEndsTheAttempt) {
+  const Launch launch = NewLaunch();
+  ASSERT_TRUE(launcher_->Start(launch).ok());
+  AwaitWorker(launch);
+  const std::string node(absl::StripAsciiWhitespace(Command("sinfo", {"--noheader", "--format=%n"}).out));
+  const std::string name = absl::StrCat("nodename=", node);
+  ASSERT_TRUE(Command("scontrol", {"update", name, "state=down", "reason=test"}).ok());
+  EXPECT_EQ(Await(*launcher_, launch, WorkerState::kEnded).reason, "Slurm ended it: NODE_FAIL");
+  ASSERT_TRUE(Command("scontrol", {"update", name, "state=resume"}).ok());
 }
 
 TEST_F(SlurmLauncherTest, AJobWhoseNumberWasNotWrittenDownIsFoundByItsName) {
