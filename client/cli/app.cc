@@ -20,6 +20,7 @@ constexpr char kFooter[] =
     "  petit models list\n"
     "  petit jobs create --spec job.textproto --watch\n"
     "  petit eval test.tsv --model teacher --model student\n"
+    "  petit score french.txt reference.txt\n"
     "\n"
     "`petit COMMAND --help` tells all about a command. Environment: PETIT_SERVER is the server to ask, PETIT_MODEL\n"
     "the model to use.";
@@ -65,6 +66,7 @@ int RunPetit(const std::vector<std::string>& arguments, Io& io) {
   AddModelsCommand(app, invocation);
   AddJobsCommand(app, invocation);
   AddEvalCommand(app, invocation);
+  AddScoreCommand(app, invocation);
   AddDataCommand(app, invocation);
   AddCompletionCommand(app, invocation);
   try {

@@ -29,6 +29,7 @@ TEST(Petit, PrintsVersionAndHelp) {
                                                                                          {"models", "--help"},
                                                                                          {"models", "load", "-h"},
                                                                                          {"eval", "--help"},
+                                                                                         {"score", "--help"},
                                                                                          {"jobs", "--help"},
                                                                                          {"jobs", "create", "--help"},
                                                                                          {"jobs", "watch", "--help"},

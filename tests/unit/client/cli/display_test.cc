@@ -111,6 +111,7 @@ TEST(BashCompletion, CompletesFilesWhereFilesAreWanted) {
   const TempFile file("");
   EXPECT_EQ(Complete("petit translate --file " + file.path(), 3), file.path() + " ");
   EXPECT_EQ(Complete("petit jobs create --spec " + file.path(), 4), file.path() + " ");
+  EXPECT_EQ(Complete("petit score x " + file.path(), 3), file.path() + " ");
   EXPECT_EQ(Complete("petit eval " + file.path(), 2), file.path() + " ");
   EXPECT_EQ(Complete("petit translate --beams " + file.path(), 3), " ");
 }
