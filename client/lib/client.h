@@ -1,4 +1,4 @@
-// The C++ client of a Petit server. One header, without gRPC's or Protobuf's types:
+// The C++ client of a Petit server: translation and models, without gRPC's or Protobuf's types. jobs.h has the jobs.
 //
 //   absl::StatusOr<petit::client::Client> client = petit::client::Client::Create({.server = "127.0.0.1:50051"});
 //   petit::client::TranslateOptions options{.model = "student", .source_language = "en", .target_language = "fr"};
@@ -26,10 +26,10 @@
 
 namespace petit::client {
 
-// When a call that changes nothing on the server (all but LoadModel, UnloadModel and SetServedVersion) is repeated:
-// after RESOURCE_EXHAUSTED and UNAVAILABLE, at most max_attempts times in all, and never past the call's timeout. The
-// wait is the server's RetryInfo or the backoff, whichever is longer, with up to a quarter added at random. A server
-// that has never answered this client is not waited for.
+// When a call that changes nothing on the server (all but LoadModel, UnloadModel, SetServedVersion, CancelJob and
+// DeleteJob) is repeated: after RESOURCE_EXHAUSTED and UNAVAILABLE, at most max_attempts times in all, and never past
+// the call's timeout. The wait is the server's RetryInfo or the backoff, whichever is longer, with up to a quarter added
+// at random. A server that has never answered this client is not waited for.
 struct RetryPolicy {
   int max_attempts = 8;  // 1: never again
   absl::Duration initial_backoff = absl::Milliseconds(100);
@@ -42,7 +42,7 @@ struct ClientOptions {
   std::string server = "127.0.0.1:50051";
   // Of one call, its retries included. Of a stream: the longest silence while texts are in flight.
   absl::Duration timeout = absl::Seconds(60);
-  // Of LoadModel, UnloadModel and SetServedVersion, which wait for disks and for requests in flight.
+  // Of LoadModel, UnloadModel, SetServedVersion and CreateJob, which wait for disks and for requests in flight.
   absl::Duration model_timeout = absl::Minutes(10);
   // Of one attempt to connect. A refused connection fails at once.
   absl::Duration connect_timeout = absl::Seconds(5);
