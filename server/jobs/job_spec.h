@@ -20,6 +20,7 @@ namespace petit::serving {
 // In the task returned, spec is complete; job, job_directory and cache_directory are left to the caller.
 // INVALID_ARGUMENT: the message begins with the field's path ("train[0].path: ..."). NOT_FOUND becomes
 // INVALID_ARGUMENT too, but for models: NOT_FOUND.
+// UNAVAILABLE: a model serves no version now, or a file cannot be read. FAILED_PRECONDITION: data_root is gone.
 absl::StatusOr<worker::v1::WorkerTask> ResolveJobSpec(const v1::JobSpec& spec, const JobsSettings& settings,
                                                       const JobModels& models);
 
