@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -42,15 +43,16 @@ std::string Bar(double share) {
   return absl::StrCat("[", std::string(filled, '#'), std::string(kWidth - filled, '-'), "]");
 }
 
-// "in domain  test: BLEU ...; other: BLEU ..."
-std::string DomainScores(const std::vector<DevScore>& scores, bool out_of_domain) {
+// "in: test BLEU ...; other BLEU ...". A set whose scores are not of `step` says of which they are.
+std::string DomainScores(const std::vector<DevScore>& scores, bool out_of_domain, std::int64_t step) {
   std::vector<std::string> parts;
   for (const DevScore& score : scores) {
     if (score.out_of_domain() != out_of_domain) continue;
-    parts.push_back(absl::StrCat(score.set(), ": ", FormatDevScore(score), " @", score.step()));
+    parts.push_back(absl::StrCat(score.set(), " ", FormatDevScore(score),
+                                 score.step() == step ? "" : absl::StrCat(" @", score.step())));
   }
   if (parts.empty()) return "";
-  return absl::StrCat(out_of_domain ? "out of domain  " : "in domain  ", absl::StrJoin(parts, "; "));
+  return absl::StrCat(out_of_domain ? "out: " : "in: ", absl::StrJoin(parts, "; "));
 }
 
 }  // namespace
@@ -75,16 +77,15 @@ std::string FormatProgress(const petit::v1::Progress& progress) {
 }
 
 std::string FormatDevScore(const DevScore& score) {
-  std::string text =
-      absl::StrFormat("BLEU %.2f  chrF %.2f  CE %.4f", score.bleu(), score.chrf(), score.cross_entropy());
-  if (score.has_kl()) absl::StrAppendFormat(&text, "  KL %.4f", score.kl());
+  std::string text = absl::StrFormat("BLEU %.2f chrF %.2f CE %.4f", score.bleu(), score.chrf(), score.cross_entropy());
+  if (score.has_kl()) absl::StrAppendFormat(&text, " KL %.4f", score.kl());
   return text;
 }
 
 std::string FormatArmProgress(const petit::v1::ArmProgress& progress) {
-  std::string text = absl::StrFormat("CE %.4f  KL %.4f", progress.cross_entropy(), progress.kl());
-  if (progress.hidden_state_loss() != 0) absl::StrAppendFormat(&text, "  hidden %.4g", progress.hidden_state_loss());
-  absl::StrAppendFormat(&text, "  lr %.4g", progress.learning_rate());
+  std::string text = absl::StrFormat("CE %.4f KL %.4f", progress.cross_entropy(), progress.kl());
+  if (progress.hidden_state_loss() != 0) absl::StrAppendFormat(&text, " hidden %.4g", progress.hidden_state_loss());
+  absl::StrAppendFormat(&text, " lr %.4g", progress.learning_rate());
   return text;
 }
 
@@ -209,15 +210,22 @@ void JobView::RenderArm(const Arm& arm, const CurveRange& cross_entropy, const C
     add_curve("CE", arm.progress.cross_entropy(), arm.cross_entropy, cross_entropy);
     add_curve("KL", arm.progress.kl(), arm.kl, kl);
   }
-  const std::string inside = DomainScores(arm.dev_scores, false);
-  const std::string outside = DomainScores(arm.dev_scores, true);
-  if (!inside.empty() && !outside.empty() && 2 + Width(inside) + 4 + Width(outside) <= columns) {
-    lines.push_back(absl::StrCat("  ", inside, "    ", outside));
-    return;
+  if (arm.dev_scores.empty()) return;
+  std::int64_t step = 0;
+  for (const DevScore& score : arm.dev_scores) step = std::max(step, score.step());
+  std::string line = absl::StrCat("  dev @", step, "  ");
+  const std::string indent(line.size(), ' ');
+  const std::string inside = DomainScores(arm.dev_scores, false, step);
+  const std::string outside = DomainScores(arm.dev_scores, true, step);
+  absl::StrAppend(&line, inside);
+  if (!inside.empty() && !outside.empty()) {
+    if (Width(line) + 2 + Width(outside) <= columns) {
+      absl::StrAppend(&line, "  ");
+    } else {
+      lines.push_back(std::exchange(line, indent));
+    }
   }
-  for (const std::string& scores : {inside, outside}) {
-    if (!scores.empty()) lines.push_back("  " + scores);
-  }
+  lines.push_back(line + outside);
 }
 
 std::vector<std::string> JobView::Render(std::size_t columns) const {

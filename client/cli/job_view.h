@@ -52,11 +52,11 @@ class JobView {
   std::vector<Arm> arms_;
 };
 
-// "step 120/1000 [###-----]" without the bar: "step 120/1000 (12%), epoch 0.36, 1234 tokens/s, 4m 05s left".
+// "step 120/1000 (12%), epoch 0.36, 1234 tokens/s, 4m 05s left".
 std::string FormatProgress(const petit::v1::Progress& progress);
-// "BLEU 12.34  chrF 40.12  CE 2.1000  KL 0.4100".
+// "BLEU 12.34 chrF 40.12 CE 2.1000 KL 0.4100".
 std::string FormatDevScore(const petit::v1::DevScore& score);
-// "CE 2.3456  KL 0.5678  lr 1e-05", with what else is in the loss.
+// "CE 2.3456 KL 0.5678 lr 1e-05", with what else is in the loss.
 std::string FormatArmProgress(const petit::v1::ArmProgress& progress);
 // "best, published as student/3".
 std::string FormatStudent(const petit::v1::Student& student);

@@ -90,11 +90,13 @@ TEST(JobView, PutsDomainsBesideEachOtherWhereTheyFit) {
   view.Add(Event("dev_score { arm: 'x' set: 'test' step: 5 bleu: 1 }"));
   view.Add(Event("dev_score { arm: 'x' set: 'test' step: 10 bleu: 20 chrf: 30 cross_entropy: 2 kl: 0.5 }"));
   view.Add(Event("dev_score { arm: 'x' set: 'fr-en' step: 10 out_of_domain: true bleu: 3 }"));
-  EXPECT_THAT(view.Render(140), Contains("  in domain  test: BLEU 20.00  chrF 30.00  CE 2.0000  KL 0.5000 @10    "
-                                         "out of domain  fr-en: BLEU 3.00  chrF 0.00  CE 0.0000 @10"));
+  EXPECT_THAT(view.Render(120), Contains("  dev @10  in: test BLEU 20.00 chrF 30.00 CE 2.0000 KL 0.5000  "
+                                         "out: fr-en BLEU 3.00 chrF 0.00 CE 0.0000"));
   const std::vector<std::string> narrow = view.Render(80);
-  EXPECT_THAT(narrow, Contains("  in domain  test: BLEU 20.00  chrF 30.00  CE 2.0000  KL 0.5000 @10"));
-  EXPECT_THAT(narrow, Contains("  out of domain  fr-en: BLEU 3.00  chrF 0.00  CE 0.0000 @10"));
+  EXPECT_THAT(narrow, Contains("  dev @10  in: test BLEU 20.00 chrF 30.00 CE 2.0000 KL 0.5000"));
+  EXPECT_THAT(narrow, Contains("           out: fr-en BLEU 3.00 chrF 0.00 CE 0.0000"));
+  view.Add(Event("dev_score { arm: 'x' set: 'test' step: 20 bleu: 21 }"));
+  EXPECT_THAT(view.Render(80), Contains("           out: fr-en BLEU 3.00 chrF 0.00 CE 0.0000 @10"));
 }
 
 TEST(JobView, TellsWhatBecameOfAnArm) {

@@ -190,9 +190,9 @@ TEST(JobsWatch, PrintsALineAnEvent) {
   for (std::string line; std::getline(lines, line);) texts.push_back(line.substr(21));  // after the time
   EXPECT_THAT(texts, testing::ElementsAre(
                          "#1  RUNNING (attempt 1)", "#2  reading data",
-                         "#3  step 10/100 (10%), epoch 0.50, 1234 tokens/s, 1m 05s left; half: CE 2.5000  KL 0.2500  "
+                         "#3  step 10/100 (10%), epoch 0.50, 1234 tokens/s, 1m 05s left; half: CE 2.5000 KL 0.2500 "
                          "lr 1e-05",
-                         "#4  dev test at step 10; half: BLEU 12.35  chrF 40.00  CE 2.0000 of 500 pairs",
+                         "#4  dev test at step 10; half: BLEU 12.35 chrF 40.00 CE 2.0000 of 500 pairs",
                          "#5  SUCCEEDED (attempt 1)"));
   EXPECT_THAT(result.err, IsEmpty());
 }
@@ -258,7 +258,7 @@ TEST(JobsWatch, DrawsCurvesOnATerminal) {
   const std::string last = out.str().substr(out.str().rfind("\x1b[J"));
   EXPECT_THAT(last, HasSubstr("jobs/a  SUCCEEDED\nstep 10/100 [###---"));
   EXPECT_THAT(last, HasSubstr("\n\nhalf  lr 1e-05\n  CE   2.5000  \u2585\n  KL   0.2500  \u2585\n"));
-  EXPECT_THAT(last, HasSubstr("\n  in domain  test: BLEU 12.35  chrF 40.00  CE 2.0000 @10\n"));
+  EXPECT_THAT(last, HasSubstr("\n  dev @10  in: test BLEU 12.35 chrF 40.00 CE 2.0000\n"));
 }
 
 }  // namespace
