@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/metrics/bleu.h"
 #include "client/metrics/chrf.h"
+#include "models/distill/task_group.h"
 #include "models/distill/trainer.h"
 #include "models/torch/torch_executor.h"
 #include "server/worker/event_log.h"
@@ -86,13 +88,40 @@ v1::WorkerEvent LastEvent(const absl::StatusOr<distill::Outcome>& outcome) {
   return event;
 }
 
-absl::StatusOr<distill::Outcome> RunTask(const v1::WorkerTask& task, int attempt, EventLog* log) {
+// Which of the job's tasks this process is: Slurm says so.
+struct TaskNumber {
+  int rank = 0;
+  int size = 1;
+};
+
+TaskNumber TaskNumberOf(const v1::WorkerTask& task) {
+  const char* rank = std::getenv("SLURM_PROCID");
+  if (task.spec().resources().tasks() <= 1 || rank == nullptr) return {};
+  return {.rank = std::atoi(rank), .size = task.spec().resources().tasks()};
+}
+
+// Of the tasks that do not speak: one does for all.
+class Silence final : public distill::Observer {
+ public:
+  void OnStarted(std::int64_t /*resumed_step*/) override {}
+  void OnProgress(const distill::Progress& /*progress*/) override {}
+  void OnDevScore(const distill::DevScore& /*score*/) override {}
+  void OnLog(const std::string& /*text*/) override {}
+  void OnArmDropped(const std::string& /*arm*/, std::int64_t /*step*/) override {}
+  void OnStudent(const std::string& /*arm*/, const std::string& /*checkpoint*/, bool /*best*/) override {}
+};
+
+absl::StatusOr<distill::Outcome> RunTask(const v1::WorkerTask& task, int attempt, TaskNumber number,
+                                         distill::Observer* observer, const std::function<bool()>& stop) {
   distill::Settings settings = SettingsOfTask(task, attempt);
   absl::StatusOr<std::string> card = ModelCard(task);
   if (!card.ok()) return card.status();
   settings.model_card = *std::move(card);
-  Reporter reporter(log, AttemptDirectory(task, attempt) + "/tensorboard");
-  return distill::Train(settings, ScoreTexts, &reporter, [log] { return stop_requested || !log->status().ok(); });
+  if (number.size == 1) return distill::Train(settings, ScoreTexts, observer, stop);
+  auto group = distill::JoinTasks(
+      {.rank = number.rank, .size = number.size, .rendezvous_file = AttemptDirectory(task, attempt) + "/rendezvous"});
+  if (!group.ok()) return group.status();
+  return distill::Train(settings, ScoreTexts, observer, stop, group->get());
 }
 
 int Fail(const absl::Status& status) {
@@ -100,18 +129,28 @@ int Fail(const absl::Status& status) {
   return EXIT_FAILURE;
 }
 
+int RunQuietly(const v1::WorkerTask& task, int attempt, TaskNumber number) {
+  Silence silence;
+  const auto outcome = RunTask(task, attempt, number, &silence, [] { return stop_requested.load(); });
+  return outcome.ok() ? EXIT_SUCCESS : Fail(outcome.status());
+}
+
 int Run(const std::string& task_path, int attempt) {
   CatchSignals();
   const absl::StatusOr<v1::WorkerTask> task = ReadTask(task_path);
   if (!task.ok()) return Fail(task.status());
+  torch_executor::SetTorchThreads(task->threads());
+  const TaskNumber number = TaskNumberOf(*task);
+  if (number.rank > 0) return RunQuietly(*task, attempt, number);
   const std::string directory = AttemptDirectory(*task, attempt);
   std::error_code error;
   std::filesystem::create_directories(directory, error);
   if (absl::Status status = HoldLock(directory); !status.ok()) return Fail(status);
   absl::StatusOr<std::unique_ptr<EventLog>> log = EventLog::Create(directory + "/events.jsonl");
   if (!log.ok()) return Fail(log.status());
-  torch_executor::SetTorchThreads(task->threads());
-  const absl::StatusOr<distill::Outcome> outcome = RunTask(*task, attempt, log->get());
+  Reporter reporter(log->get(), directory + "/tensorboard");
+  const absl::StatusOr<distill::Outcome> outcome =
+      RunTask(*task, attempt, number, &reporter, [&log] { return stop_requested || !(*log)->status().ok(); });
   (*log)->AppendLast(LastEvent(outcome));
   if (!outcome.ok()) return Fail(outcome.status());
   spdlog::info("{} at step {}", outcome->stopped ? "stopped" : "finished", outcome->step);
