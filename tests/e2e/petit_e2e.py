@@ -34,13 +34,14 @@ def write_config(directory, body, listen="127.0.0.1:0", metrics="127.0.0.1:0"):
 
 
 class Server:
-    """A petit-server process. Ready once constructed; its log is in `log_path`."""
+    """A petit-server process. Ready once constructed; its log is in `log_path`. `wrapper` is a command that ends by
+    executing the one which follows it."""
 
-    def __init__(self, config_path, env=None):
+    def __init__(self, config_path, env=None, wrapper=()):
         self.log_path = pathlib.Path(config_path).with_suffix(".log")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "petit-server", "--config", str(config_path)], stdout=subprocess.PIPE, stderr=log, text=True,
+                [*wrapper, BIN / "petit-server", "--config", str(config_path)], stdout=subprocess.PIPE, stderr=log, text=True,
                 env={**os.environ, **(env or {})})
         self.address = self.metrics_address = None
         while self.address is None or self.metrics_address is None:
