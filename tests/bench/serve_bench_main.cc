@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
@@ -116,7 +117,7 @@ class ClosedLoop {
   double Percentile(double p) const {
     if (latencies_ms_.empty()) return 0;
     const auto last = static_cast<double>(latencies_ms_.size() - 1);
-    return latencies_ms_[static_cast<std::size_t>(p * last + 0.5)];
+    return latencies_ms_[static_cast<std::size_t>(std::lround(p * last))];
   }
 
   TranslationService::Stub* stub_;
@@ -195,7 +196,7 @@ int main(int argc, char** argv) {
         return a.tokens_per_second < b.tokens_per_second;
       });
       const double tokens = median(model, streams, &Figures::tokens_per_second);
-      std::string ratio = "";
+      std::string ratio;
       for (const char* variant : {"-static", "-single"}) {
         const std::size_t at = model.rfind(variant);
         if (at == std::string::npos || !measured.count({model.substr(0, at), streams})) continue;

@@ -17,9 +17,7 @@ namespace petit::data {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
 using testing::SizeIs;
 
 std::string Read(const fs::path& path) {

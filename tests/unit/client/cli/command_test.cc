@@ -14,7 +14,6 @@ namespace {
 using client::FakeServer;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::Not;
 
 std::vector<std::string> Translate(const FakeServer& server, std::vector<std::string> more) {
   std::vector<std::string> arguments = {"translate", "--server", server.address(), "--model", "student"};

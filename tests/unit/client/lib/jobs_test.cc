@@ -15,7 +15,6 @@ namespace {
 using petit::v1::JobEvent;
 using petit::v1::JobSpec;
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
