@@ -17,6 +17,13 @@ namespace {
 
 constexpr std::chrono::seconds kHeartbeat(5);
 
+// TimeUtil's own GetCurrentTime knows whole seconds only.
+google::protobuf::Timestamp Now() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return google::protobuf::util::TimeUtil::MicrosecondsToTimestamp(
+      std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<EventLog>> EventLog::Create(const std::string& path) {
@@ -69,7 +76,7 @@ void EventLog::AppendLast(v1::WorkerEvent event) {
 void EventLog::AppendLocked(v1::WorkerEvent event) {
   if (!status_.ok()) return;  // a gap would be worse than an end
   event.set_sequence(++sequence_);
-  *event.mutable_time() = google::protobuf::util::TimeUtil::GetCurrentTime();
+  *event.mutable_time() = Now();
   std::string line;
   if (!google::protobuf::util::MessageToJsonString(event, &line).ok()) {
     status_ = absl::InternalError("an event cannot be written as JSON");
