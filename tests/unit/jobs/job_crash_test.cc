@@ -197,7 +197,7 @@ TEST_F(JobCrashTest, AJobThatWasDeletedStaysDeletedThoughTheServerDied) {
   manager_ = StartScripted();
   EXPECT_FALSE(PathExists(DirectoryOf(name)));
   EXPECT_THAT(NamesIn(settings_.root),
-              ElementsAre("store.lock", "store.sqlite", "store.sqlite-shm", "store.sqlite-wal", "teacher-cache"));
+              ElementsAre("store.lock", "store.sqlite", "store.sqlite-wal", "teacher-cache"));
 }
 
 }  // namespace
