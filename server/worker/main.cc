@@ -26,6 +26,7 @@
 #include "models/distill/trainer.h"
 #include "models/torch/torch_executor.h"
 #include "server/worker/event_log.h"
+#include "server/worker/model_card.h"
 #include "server/worker/reporter.h"
 #include "server/worker/task_settings.h"
 #include "spdlog/sinks/stdout_color_sinks.h"

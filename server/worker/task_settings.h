@@ -19,10 +19,6 @@ std::string AttemptDirectory(const v1::WorkerTask& task, int attempt);
 // The spec of `task` is complete: the server filled in what was left out.
 distill::Settings SettingsOfTask(const v1::WorkerTask& task, int attempt);
 
-// README.md of the students: what they were made of. With {ARM} and {TABLE} left to the trainer. INVALID_ARGUMENT,
-// NOT_FOUND: a data file cannot be read.
-absl::StatusOr<std::string> ModelCard(const v1::WorkerTask& task);
-
 }  // namespace petit::worker
 
 #endif  // PETIT_SERVER_WORKER_TASK_SETTINGS_H_
