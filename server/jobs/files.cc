@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
@@ -188,6 +189,16 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path, std::size_t l
     text.append(buffer.data(), static_cast<std::size_t>(size));
   }
   return absl::InvalidArgumentError(absl::StrCat(path, " is longer than ", limit, " bytes"));
+}
+
+std::string ReadFileEnd(const std::string& path, std::int64_t bytes) {
+  const Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info {};
+  if (file.get() < 0 || fstat(file.get(), &info) != 0) return "";
+  std::string text(static_cast<std::size_t>(std::min<std::int64_t>(info.st_size, bytes)), '\0');
+  const ssize_t size = pread(file.get(), text.data(), text.size(), info.st_size - static_cast<off_t>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  return text;
 }
 
 }  // namespace petit::serving

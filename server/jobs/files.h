@@ -2,6 +2,8 @@
 #ifndef PETIT_SERVER_JOBS_FILES_H_
 #define PETIT_SERVER_JOBS_FILES_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -36,6 +38,9 @@ bool IsDirectory(const std::string& path);
 
 // NOT_FOUND; INVALID_ARGUMENT: longer than `limit` bytes.
 absl::StatusOr<std::string> ReadSmallFile(const std::string& path, std::size_t limit);
+
+// Its last bytes, at most this many; nothing where it cannot be read.
+std::string ReadFileEnd(const std::string& path, std::int64_t bytes);
 
 }  // namespace petit::serving
 

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "google/protobuf/text_format.h"
 #include "server/jobs/files.h"
 #include "server/jobs/job_events.h"
@@ -17,10 +19,21 @@ constexpr absl::Duration kSlurmPollInterval = absl::Seconds(2);
 constexpr absl::Duration kStopInterval = absl::Seconds(5);
 // Batches of events that one look takes, so that a worker that writes without end does not keep the others waiting.
 constexpr int kMaxBatches = 8;
+// Of a worker's log that may tell why it died.
+constexpr std::int64_t kLastWordsBytes = 4096;
 
 // Of errors of a start.
 bool MayTryAgain(const absl::Status& status) {
   return absl::IsResourceExhausted(status) || absl::IsUnavailable(status) || absl::IsAlreadyExists(status);
+}
+
+// Of a worker that died without an event: a memory limit hits where nothing can be told any more, too, as before main()
+// or in a thread of a library.
+bool SaysOutOfMemory(absl::string_view last_words) {
+  for (const absl::string_view text : {"std::bad_alloc", "annot allocate memory", "Thread creation failed"}) {
+    if (absl::StrContains(last_words, text)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -169,10 +182,12 @@ void JobSupervisor::Conclude(const JobRecord& record, const WorkerReport& report
   if (record.job.cancelling()) return GiveUp(record, v1::JOB_STATE_CANCELLED, "");
   if (record.outcome.has_value()) return ConcludeOutcome(record);
   const std::string attempt = absl::StrCat("attempt ", record.job.attempt());
-  const std::string log = absl::StrCat("; its log is ", LaunchOf(record).attempt_directory, "/worker.log");
-  if (report.lost_memory) {
+  const std::string log_path = absl::StrCat(LaunchOf(record).attempt_directory, "/worker.log");
+  const std::string log = absl::StrCat("; its log is ", log_path);
+  const bool died = report.state == WorkerState::kEnded && watch.damage.ok() && !watch.lost;
+  if (report.lost_memory || (died && SaysOutOfMemory(ReadFileEnd(log_path, kLastWordsBytes)))) {
     return GiveUp(record, v1::JOB_STATE_FAILED,
-                  absl::StrCat(attempt, " was killed for using more memory than it may (", report.reason,
+                  absl::StrCat(attempt, " ended for wanting more memory than it may use (", report.reason,
                                "); raise resources.memory_bytes or lower training.micro_batch_size", log));
   }
   if (!watch.start_error.ok() && record.tail.sequence == 0) {

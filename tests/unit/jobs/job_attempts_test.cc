@@ -1,4 +1,5 @@
 // What becomes of a job whose worker does not simply finish.
+#include <fstream>
 #include <functional>
 #include <string>
 #include <vector>
@@ -9,6 +10,7 @@
 namespace petit::serving {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -120,6 +122,16 @@ TEST_F(JobAttemptsTest, RunningOutOfMemoryFailsTheJobAndSaysWhatWouldHelp) {
   Round();
   EXPECT_EQ(Get(name).state(), v1::JOB_STATE_FAILED);
   EXPECT_THAT(Get(name).error(), HasSubstr("raise resources.memory_bytes"));
+}
+
+TEST_F(JobAttemptsTest, LastWordsAboutMemoryFailTheJobToo) {
+  const std::string name = CreateRunning(RequestFor({"a"}));
+  std::ofstream(cluster_.Of(name, 1).launch.attempt_directory + "/worker.log")
+      << "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n";
+  cluster_.Die(name, 1, "killed by signal 6");
+  Round();
+  EXPECT_EQ(Get(name).state(), v1::JOB_STATE_FAILED);
+  EXPECT_THAT(Get(name).error(), AllOf(HasSubstr("killed by signal 6"), HasSubstr("raise resources.memory_bytes")));
 }
 
 TEST_F(JobAttemptsTest, AWorkerStoppedByOthersGoesOnAsAnotherAttempt) {
