@@ -5,6 +5,7 @@
 #include <exception>
 #include <new>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -26,6 +27,13 @@ absl::Status StatusOfException(std::string_view doing) {
     return absl::InternalError(absl::StrCat(where, ": LibTorch: ", what));
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError(absl::StrCat(where, ": out of memory"));
+  } catch (const std::system_error& error) {
+    // A thread that has no memory for its stack.
+    if (error.code() != std::errc::resource_unavailable_try_again && error.code() != std::errc::not_enough_memory) {
+      return absl::InternalError(absl::StrCat(where, ": ", error.what()));
+    }
+    return absl::ResourceExhaustedError(
+        absl::StrCat(where, ": out of memory: no thread can be started: ", error.what()));
   } catch (const std::exception& error) {
     return absl::InternalError(absl::StrCat(where, ": ", error.what()));
   }

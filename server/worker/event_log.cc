@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -33,10 +34,19 @@ absl::StatusOr<std::unique_ptr<EventLog>> EventLog::Create(const std::string& pa
     return errno == EEXIST ? absl::AlreadyExistsError(absl::StrCat(what, "; each attempt needs a number of its own"))
                            : absl::UnavailableError(what);
   }
-  return std::unique_ptr<EventLog>(new EventLog(descriptor));
+  std::unique_ptr<EventLog> log(new EventLog(descriptor));
+  try {
+    log->heart_ = std::thread([raw = log.get()] { raw->Beat(); });
+  } catch (const std::system_error& error) {  // the first thing that a tight memory limit forbids
+    const std::string reason =
+        absl::StrCat("out of memory: no thread can be started: ", error.what(), "; raise resources.memory_bytes");
+    v1::WorkerEvent event;
+    event.mutable_failed()->set_reason(reason);
+    log->AppendLast(std::move(event));
+    return absl::ResourceExhaustedError(reason);
+  }
+  return log;
 }
-
-EventLog::EventLog(int descriptor) : descriptor_(descriptor), heart_([this] { Beat(); }) {}
 
 EventLog::~EventLog() {
   {
@@ -44,7 +54,7 @@ EventLog::~EventLog() {
     stopping_ = true;
   }
   stopped_.notify_all();
-  heart_.join();
+  if (heart_.joinable()) heart_.join();
   close(descriptor_);
 }
 

@@ -19,7 +19,8 @@ namespace petit::worker {
 // for some seconds. Thread-safe.
 class EventLog {
  public:
-  // ALREADY_EXISTS: this attempt has written events before; it must not go on.
+  // ALREADY_EXISTS: this attempt has written events before; it must not go on. RESOURCE_EXHAUSTED: there is no memory
+  // for the heartbeat's thread; the log says so as the attempt's failure.
   static absl::StatusOr<std::unique_ptr<EventLog>> Create(const std::string& path);
   ~EventLog();
   EventLog(const EventLog&) = delete;
@@ -32,7 +33,7 @@ class EventLog {
   absl::Status status() const;
 
  private:
-  explicit EventLog(int descriptor);
+  explicit EventLog(int descriptor) : descriptor_(descriptor) {}
   void AppendLocked(v1::WorkerEvent event);
   void Beat();
 

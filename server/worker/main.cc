@@ -9,16 +9,19 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
+#include <new>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/metrics/bleu.h"
 #include "client/metrics/chrf.h"
@@ -76,10 +79,16 @@ distill::TextScores ScoreTexts(const std::vector<std::string>& hypotheses, const
 // Whether another attempt could fare better.
 bool IsRetryable(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsUnknown(status); }
 
+// What would be right, where it is known.
+std::string Advice(const absl::Status& status) {
+  if (!absl::StrContains(status.message(), "out of memory")) return "";
+  return "; raise resources.memory_bytes, or lower training.micro_batch_size";
+}
+
 v1::WorkerEvent LastEvent(const absl::StatusOr<distill::Outcome>& outcome) {
   v1::WorkerEvent event;
   if (!outcome.ok()) {
-    event.mutable_failed()->set_reason(std::string(outcome.status().message()));
+    event.mutable_failed()->set_reason(absl::StrCat(outcome.status().message(), Advice(outcome.status())));
     event.mutable_failed()->set_retryable(IsRetryable(outcome.status()));
   } else if (outcome->stopped) {
     event.mutable_stopped()->set_step(outcome->step);
@@ -112,8 +121,8 @@ class Silence final : public distill::Observer {
   void OnStudent(const std::string& /*arm*/, const std::string& /*checkpoint*/, bool /*best*/) override {}
 };
 
-absl::StatusOr<distill::Outcome> RunTask(const v1::WorkerTask& task, int attempt, TaskNumber number,
-                                         distill::Observer* observer, const std::function<bool()>& stop) {
+absl::StatusOr<distill::Outcome> PrepareAndTrain(const v1::WorkerTask& task, int attempt, TaskNumber number,
+                                                 distill::Observer* observer, const std::function<bool()>& stop) {
   distill::Settings settings = SettingsOfTask(task, attempt);
   absl::StatusOr<std::string> card = ModelCard(task);
   if (!card.ok()) return card.status();
@@ -123,6 +132,17 @@ absl::StatusOr<distill::Outcome> RunTask(const v1::WorkerTask& task, int attempt
       {.rank = number.rank, .size = number.size, .rendezvous_file = AttemptDirectory(task, attempt) + "/rendezvous"});
   if (!group.ok()) return group.status();
   return distill::Train(settings, ScoreTexts, observer, stop, group->get());
+}
+
+absl::StatusOr<distill::Outcome> RunTask(const v1::WorkerTask& task, int attempt, TaskNumber number,
+                                         distill::Observer* observer, const std::function<bool()>& stop) {
+  try {
+    return PrepareAndTrain(task, attempt, number, observer, stop);
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("out of memory");
+  } catch (const std::exception& error) {
+    return absl::InternalError(error.what());
+  }
 }
 
 int Fail(const absl::Status& status) {
