@@ -41,8 +41,8 @@ class Server:
         self.log_path = pathlib.Path(config_path).with_suffix(".log")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*wrapper, BIN / "petit-server", "--config", str(config_path)], stdout=subprocess.PIPE, stderr=log, text=True,
-                env={**os.environ, **(env or {})})
+                [*wrapper, BIN / "petit-server", "--config", str(config_path)], stdout=subprocess.PIPE, stderr=log,
+                text=True, env={**os.environ, **(env or {})})
         self.address = self.metrics_address = None
         while self.address is None or self.metrics_address is None:
             line = self.process.stdout.readline()

@@ -40,7 +40,8 @@ def workers_below(directory):
                 arguments = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:  # it has ended
                 continue
-            task = arguments[arguments.index(b"--task") + 1] if b"--task" in arguments[:-1] else b""
+            is_worker = arguments[0].endswith(b"petit-worker") and b"--task" in arguments[:-1]
+            task = arguments[arguments.index(b"--task") + 1] if is_worker else b""
             if task.startswith(os.fsencode(directory) + b"/"):
                 found.append(int(entry.name))
     return found
@@ -86,8 +87,8 @@ class JobsTestCase(petit_e2e.TestCase):
     def serve_jobs(self, **options):
         return self.serve(self.config_body(**options))
 
-    def spec_text(self, steps=40, training="", arms=(0.25, 0.75), extra="", student="teacher_layers { decoder_layers: 1 }",
-                  train="train.tsv", dev="dev.tsv"):
+    def spec_text(self, steps=40, training="", arms=(0.25, 0.75), extra="",
+                  student="teacher_layers { decoder_layers: 1 }", train="train.tsv", dev="dev.tsv"):
         """A job of a second or two. `extra` is more of JobSpec."""
         return "\n".join([
             'teacher: "teacher"', f"student {{ {student} }}", *(f"arms {{ alpha: {alpha} }}" for alpha in arms),

@@ -14,7 +14,8 @@ from petit_jobs import JobsTestCase
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 GOOD_LINE = b"The house is small.\tLa maison est petite.\n"
-BIG_STUDENT = ("random { d_model: 128 d_kv: 32 d_ff: 2048 num_heads: 4 encoder_layers: 2 decoder_layers: 2 }")  # 7 MB in BF16
+# 7 MB in BF16.
+BIG_STUDENT = "random { d_model: 128 d_kv: 32 d_ff: 2048 num_heads: 4 encoder_layers: 2 decoder_layers: 2 }"
 
 
 def without(field):
@@ -187,8 +188,8 @@ class JobBadInput(JobsTestCase):
             model = caller.models("GetModel", name="published")
             self.assertEqual((model.served_version, [version.version for version in model.versions]), (1, [1]))
             # The student is there, and a smaller one can be published.
-            self.assertTrue((self.directory / "jobs" / name.removeprefix("jobs/") / "students/alpha-0.5/config.json").exists())
-            job = self.wait_until_ended(caller, self.create(caller, extra='publish_as: "published"').name)
+            self.assertTrue((self.directory / name / "students/alpha-0.5/config.json").exists())
+            self.wait_until_ended(caller, self.create(caller, extra='publish_as: "published"').name)
             self.assertEqual(caller.models("GetModel", name="published").served_version, 2)
 
     def test_a_job_that_needs_more_memory_than_it_may_use_fails_and_says_so(self):

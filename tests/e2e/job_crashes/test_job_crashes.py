@@ -128,8 +128,8 @@ class JobCrashes(JobsTestCase):
 
         # First a worker that has something to go on from.
         self.ask_for_a_job()
-        self.wait_for(lambda: any(path.name != "step-0" for path in self.directory.glob("jobs/*/attempts/*/state/step-*")),
-                      "a checkpoint")
+        states = "jobs/*/attempts/*/state/step-*"
+        self.wait_for(lambda: any(path.name != "step-0" for path in self.directory.glob(states)), "a checkpoint")
         for number in range(CRASHES):
             self.crash("worker" if number == 0 else self.random.choice(("server", "worker", "all")))
 
