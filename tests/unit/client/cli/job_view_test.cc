@@ -22,7 +22,6 @@ using petit::v1::JobEvent;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::StartsWith;
 
 JobEvent Event(const std::string& text) {

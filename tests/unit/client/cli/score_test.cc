@@ -13,7 +13,6 @@ namespace petit::cli {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 constexpr char kData[] = PETIT_SOURCE_DIR "/tests/data/metrics/";
 
