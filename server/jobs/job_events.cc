@@ -76,14 +76,12 @@ void TakeEvent(const WorkerEvent& event, absl::Time now, JobRecord* record, std:
     case WorkerEvent::kArmDropped:
       *seen.mutable_arm_dropped() = event.arm_dropped();
       break;
-    case WorkerEvent::kStudent:
-      *seen.mutable_student() = event.student();
-      break;
     case WorkerEvent::kFinished:
     case WorkerEvent::kStopped:
     case WorkerEvent::kFailed:
       record->outcome = event;
       return;
+    case WorkerEvent::kStudent:  // told at the job's end, when it lies where it stays
     case WorkerEvent::kHeartbeat:
     case WorkerEvent::EVENT_NOT_SET:  // of a newer worker
       return;

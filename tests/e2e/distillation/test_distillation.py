@@ -117,7 +117,9 @@ class Distillation(JobsTestCase):
         self.assertEqual([event.sequence for event in pieces], list(range(1, len(whole) + 1)))
         self.assertEqual(pieces, whole)
         self.assertEqual(state_name(caller, whole[-1].state_change.state), "JOB_STATE_SUCCEEDED")
-        self.assertEqual(self.jobs(caller, "GetJob", name=name).last_sequence, len(whole))
+        job = self.jobs(caller, "GetJob", name=name)
+        self.assertEqual(job.last_sequence, len(whole))
+        self.assertEqual([event.student for event in whole if event.HasField("student")], list(job.students))
         self.assertEqual(list(self.watch(caller, name, after=len(whole))), [])
         times = [event.time.ToNanoseconds() for event in whole if event.HasField("dev_score")]  # the worker's
         self.assertEqual(times, sorted(times))
