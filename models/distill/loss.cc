@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "models/distill/kernels.h"
+#include "models/distill/rows.h"
 
 namespace petit::distill {
 namespace {
@@ -18,6 +19,12 @@ struct ChunkSums {
   double smoothed = 0;
   double kl = 0;
 };
+
+// With rows of zeros up to RowsToCompute.
+at::Tensor PadRows(const at::Tensor& x) {
+  const std::int64_t missing = RowsToCompute(x.size(0)) - x.size(0);
+  return missing == 0 ? x : at::constant_pad_nd(x, {0, 0, 0, missing});
+}
 
 // Replaces the logits [rows, vocab] (fp32, contiguous) of tokens [first, first + rows) by their gradient.
 ChunkSums CpuChunk(const LossInput& input, const kernels::RowOptions& common, std::int64_t first,
@@ -138,21 +145,21 @@ LossOutput DistillationLoss(const LossInput& input) {
     output.hidden_gradient = at::empty_like(input.hidden);
     output.output_weight_gradient = at::zeros(input.output_weight.sizes(), input.hidden.options().dtype(at::kFloat));
   }
-  // Whole multiples of 32 rows: see kRowUnit of the module.
-  const std::int64_t chunk = std::max<std::int64_t>(32, kLogitBytes / (4 * vocab) / 32 * 32);
+  const std::int64_t chunk = std::max<std::int64_t>(kRowUnit, kLogitBytes / (4 * vocab) / kRowUnit * kRowUnit);
   const at::Tensor transposed = input.output_weight.t();
   for (std::int64_t first = 0; first < tokens; first += chunk) {
     const std::int64_t rows = std::min(chunk, tokens - first);
-    const at::Tensor hidden = input.hidden.narrow(0, first, rows);
-    at::Tensor logits = at::mm(hidden, transposed).to(at::kFloat);
+    const at::Tensor hidden = PadRows(input.hidden.narrow(0, first, rows));
+    const at::Tensor all_logits = at::mm(hidden, transposed).to(at::kFloat);
+    at::Tensor logits = all_logits.narrow(0, 0, rows);
     const ChunkSums sums =
         logits.is_cpu() ? CpuChunk(input, common, first, logits) : GenericChunk(input, common, first, &logits);
     output.cross_entropy += sums.cross_entropy;
     output.smoothed_cross_entropy += sums.smoothed;
     output.kl += sums.kl;
     if (!input.want_gradients) continue;
-    const at::Tensor gradient = logits.to(hidden.scalar_type());
-    output.hidden_gradient.narrow(0, first, rows).copy_(at::mm(gradient, input.output_weight));
+    const at::Tensor gradient = PadRows(logits.to(hidden.scalar_type()));
+    output.hidden_gradient.narrow(0, first, rows).copy_(at::mm(gradient, input.output_weight).narrow(0, 0, rows));
     if (hidden.scalar_type() == at::kFloat) {
       output.output_weight_gradient.addmm_(gradient.t(), hidden);
     } else {

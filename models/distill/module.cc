@@ -9,19 +9,11 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "models/distill/rows.h"
 #include "models/t5/relative_position.h"
 #include "models/t5/tensors.h"
 
 namespace petit::distill {
-namespace {
-
-// oneDNN compiles a kernel for each new number of rows: few different ones, then, at the price of a few idle rows.
-constexpr std::int64_t kRowUnit = 32;
-
-std::int64_t RowsToCompute(std::int64_t tokens) { return (tokens + kRowUnit - 1) / kRowUnit * kRowUnit; }
-
-}  // namespace
-
 T5Module::T5Module(const t5::T5Config& config, at::Device device) : config_(config), device_(device) {
   for (const t5::TensorSpec& spec : t5::RequiredTensors(config)) {
     at::Tensor value = at::empty(spec.shape, at::TensorOptions(at::kFloat).device(device));

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/distill/rows.h"
 #include "models/torch/forward.h"
 #include "models/torch/guard.h"
 #include "models/torch/weights.h"
@@ -15,6 +16,28 @@ namespace petit::distill {
 namespace {
 
 constexpr std::int64_t kLogitBytes = std::int64_t{16} << 20;  // of one chunk
+
+// Appends sequences that nobody asked for, so that the numbers of tokens become RowsToCompute's: the inference kernels
+// compute what they are given. Their attention costs little as they are short.
+void AddIdleSequences(torch_executor::PackedIds* sources, torch_executor::PackedIds* inputs) {
+  const auto missing = [](const torch_executor::PackedIds& ids) {
+    const auto tokens = static_cast<std::int64_t>(ids.ids.size());
+    return RowsToCompute(tokens + 1) - tokens;
+  };
+  const std::int64_t source_tokens = missing(*sources);
+  const std::int64_t input_tokens = missing(*inputs);
+  constexpr std::int64_t kShort = 16;
+  const std::int64_t sequences =
+      std::min({(std::max(source_tokens, input_tokens) + kShort - 1) / kShort, source_tokens, input_tokens});
+  const auto append = [sequences](std::int64_t tokens, torch_executor::PackedIds* ids) {
+    for (std::int64_t i = 0; i < sequences; ++i) {
+      const std::int64_t length = tokens * (i + 1) / sequences - tokens * i / sequences;
+      ids->Append(std::vector<TokenId>(static_cast<std::size_t>(length), 0));
+    }
+  };
+  append(source_tokens, sources);
+  append(input_tokens, inputs);
+}
 
 }  // namespace
 
@@ -50,14 +73,15 @@ TeacherOutputs Teacher::Run(const Batch& batch, double temperature, int top_k, b
   ++impl_->forwards;
   torch_executor::PackedIds sources{.ids = batch.sources, .lengths = batch.source_lengths};
   torch_executor::PackedIds inputs{.ids = batch.inputs, .lengths = batch.target_lengths};
+  AddIdleSequences(&sources, &inputs);
   const at::Tensor encoded = impl_->forward->Encode(sources);
-  const at::Tensor hidden = impl_->forward->DecodeForced(inputs, encoded, batch.source_lengths);
-  const std::int64_t tokens = hidden.size(0);
+  const at::Tensor hidden = impl_->forward->DecodeForced(inputs, encoded, sources.lengths);
+  const std::int64_t tokens = batch.target_tokens();
   const std::int64_t n = impl_->distribution_size;
-  const std::int64_t chunk =
-      std::max<std::int64_t>(32, kLogitBytes / (std::int64_t{4} * impl_->weights.config.vocab_size) / 32 * 32);
+  const std::int64_t chunk = std::max<std::int64_t>(
+      kRowUnit, kLogitBytes / (std::int64_t{4} * impl_->weights.config.vocab_size) / kRowUnit * kRowUnit);
   TeacherOutputs outputs;
-  if (want_encoded) outputs.encoded = encoded.to(at::kFloat);
+  if (want_encoded) outputs.encoded = encoded.narrow(0, 0, batch.source_tokens()).to(at::kFloat);
   if (top_k == 0) {
     outputs.targets.log_probs = at::empty({tokens, n}, hidden.options().dtype(at::kFloat));
   }
@@ -66,7 +90,9 @@ TeacherOutputs Teacher::Run(const Batch& batch, double temperature, int top_k, b
   std::vector<at::Tensor> rests;
   for (std::int64_t first = 0; first < tokens; first += chunk) {
     const std::int64_t rows = std::min(chunk, tokens - first);
-    const at::Tensor all = LogProbs(impl_->forward->Logits(hidden.narrow(0, first, rows)), n, temperature);
+    const std::int64_t computed = std::min(hidden.size(0) - first, RowsToCompute(rows));
+    const at::Tensor logits = impl_->forward->Logits(hidden.narrow(0, first, computed));
+    const at::Tensor all = LogProbs(logits.narrow(0, 0, rows), n, temperature);
     if (top_k == 0) {
       outputs.targets.log_probs.narrow(0, first, rows).copy_(all);
       continue;
