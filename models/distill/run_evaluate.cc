@@ -12,6 +12,7 @@
 #include "models/checkpoint/file.h"
 #include "models/distill/evaluate.h"
 #include "models/distill/run.h"
+#include "models/distill/tensor_heap.h"
 
 namespace petit::distill {
 namespace {
@@ -122,6 +123,7 @@ absl::Status Run::EvaluateArms() {
   if (absl::Status status = Save(); !status.ok()) return status;
   if (leads()) RemoveOldCandidates();
   if (absl::Status status = Meet(); !status.ok()) return status;
+  TrimTensorHeap();  // translating took much at once
   progress_began_ = Clock::now();
   return absl::OkStatus();
 }

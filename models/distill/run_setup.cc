@@ -9,6 +9,7 @@
 #include "models/distill/fingerprint.h"
 #include "models/distill/labels.h"
 #include "models/distill/run.h"
+#include "models/distill/tensor_heap.h"
 #include "models/torch/device.h"
 
 namespace petit::distill {
@@ -17,6 +18,7 @@ absl::Status Run::SetUp() {
   const absl::StatusOr<c10::Device> device = torch_executor::ResolveDevice(settings_.device);
   if (!device.ok()) return device.status();
   device_ = *device;
+  UseTensorHeap();
   if (absl::Status status = OpenCheckpoints(); !status.ok()) return status;
   if (absl::Status status = ReadData(); !status.ok()) return status;
   return MakeArms();
