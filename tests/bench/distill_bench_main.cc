@@ -26,6 +26,7 @@
 #include "models/distill/batch.h"
 #include "models/distill/student_files.h"
 #include "models/distill/teacher.h"
+#include "models/distill/tensor_heap.h"
 #include "models/distill/text_data.h"
 #include "models/tokenizer/tokenizer.h"
 #include "models/torch/torch_executor.h"
@@ -336,6 +337,7 @@ int main(int argc, char** argv) {
   app.add_option("--shape", options.shape, "its shape")->check(CLI::IsMember({"small", "base", "large"}));
   CLI11_PARSE(app, argc, argv);
   petit::torch_executor::SetTorchThreads(options.threads);
+  petit::distill::UseTensorHeap();
   if (!options.make.empty()) {
     MakeCheckpoint(options);
   } else if (!options.ids.empty()) {
