@@ -119,7 +119,7 @@ class HeapAllocator final : public c10::Allocator {
   c10::DataPtr allocate(std::size_t bytes) override {
     if (bytes < kSmallestTensor) return c10::GetDefaultCPUAllocator()->allocate(bytes);
     void* data = ProcessHeap().Allocate(bytes);
-    TORCH_CHECK_WITH(OutOfMemoryError, data != nullptr, "no memory for a tensor of ", bytes, " bytes");
+    TORCH_CHECK_WITH(OutOfMemoryError, data != nullptr, "out of memory: no room for a tensor of ", bytes, " bytes");
     return {data, data, &Delete, c10::Device(c10::kCPU)};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &Delete; }
