@@ -158,22 +158,19 @@ class Trainer {
 
   const std::vector<Batch>& batches() const { return batches_; }
 
-  // Each goes on to the next batch.
+  const Batch& Next() { return batches_[next_++ % batches_.size()]; }
   TeacherOutputs Teach(const Batch& batch) { return teacher_->Run(batch, loss_.temperature, 0, false); }
-  void Teach() { Teach(Next()); }
-  // The teacher, then the arms [0, arms).
-  void Step(int arms) {
-    const Batch& batch = Next();
-    const TeacherOutputs taught = Teach(batch);
-    for (int i = 0; i < arms; ++i) Accumulate(batch, taught, i);
-    for (int i = 0; i < arms; ++i) Update(i);
-  }
-  // A student's part alone: `taught` of Taught(), made outside the measured time.
+  // A student's part alone.
   void StudentStep(const Batch& batch, const TeacherOutputs& taught) {
     Accumulate(batch, taught, 0);
     Update(0);
   }
-  const Batch& Next() { return batches_[next_++ % batches_.size()]; }
+  // The teacher, then the arms [0, arms).
+  void Step(const Batch& batch, int arms) {
+    const TeacherOutputs taught = Teach(batch);
+    for (int i = 0; i < arms; ++i) Accumulate(batch, taught, i);
+    for (int i = 0; i < arms; ++i) Update(i);
+  }
 
  private:
   void Accumulate(const Batch& batch, const TeacherOutputs& taught, int arm) {
@@ -218,7 +215,7 @@ void Answer(const Options& options) {
       tokens += batch.source_tokens() + batch.target_tokens();
     }
     const Cost began = Now();
-    for (int i = 0; i < steps; ++i) trainer.Step(1);
+    for (int i = 0; i < steps; ++i) trainer.Step(trainer.Next(), 1);
     const Cost took = Now() - began;
     std::cout << nlohmann::json{{"tokens", tokens}, {"wall", took.wall}, {"cpu", took.cpu}, {"mib", ResidentMiB()}}
               << std::endl;
@@ -247,17 +244,21 @@ void MeasureArms(const Options& options) {
   };
   for (int round = 0; round < options.rounds + 1; ++round) {
     for (int step = 0; step < options.steps; ++step) {
-      // All four on the same batches, one after the other, so that a busy machine slows all alike.
-      std::vector<Cost> now;
+      // All four on the same batch, one after the other, so that a busy machine slows all alike; each first in its
+      // turn.
       const Batch& batch = trainer.Next();
-      TeacherOutputs taught;
-      now.push_back(timed([&] { taught = trainer.Teach(batch); }));
-      now.push_back(timed([&] { trainer.StudentStep(batch, taught); }));
-      taught = {};
-      now.push_back(timed([&] { trainer.Step(n); }));
-      now.push_back(timed([&] { trainer.Step(1); }));
-      if (round == 0) continue;  // warming up
-      for (std::size_t i = 0; i < now.size(); ++i) costs[i].push_back(now[i]);
+      const TeacherOutputs taught = trainer.Teach(batch);
+      const std::vector<std::function<void()>> works = {
+          [&] { trainer.Teach(batch); },
+          [&] { trainer.StudentStep(batch, taught); },
+          [&] { trainer.Step(batch, n); },
+          [&] { trainer.Step(batch, 1); },
+      };
+      for (std::size_t i = 0; i < works.size(); ++i) {
+        const std::size_t turn = (i + static_cast<std::size_t>(step)) % works.size();
+        const Cost cost = timed(works[turn]);
+        if (round > 0) costs[turn].push_back(cost);  // the first round warms up
+      }
     }
   }
   const Cost t = Median(costs[0]);
