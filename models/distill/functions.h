@@ -1,5 +1,6 @@
-// The pieces of a trainable T5 that are worth a kernel of their own, as differentiable functions. On the CPU: fused, in
-// fp32, with results that do not depend on chance but on the number of threads. Elsewhere: LibTorch's operations.
+// The pieces of a trainable T5 that are worth a kernel of their own, as differentiable functions. On the CPU: fused,
+// computing in fp32, with results that do not depend on chance but on the number of threads. Elsewhere: LibTorch's
+// operations.
 #ifndef PETIT_MODELS_DISTILL_FUNCTIONS_H_
 #define PETIT_MODELS_DISTILL_FUNCTIONS_H_
 
@@ -30,8 +31,11 @@ std::uint64_t MixBits(std::uint64_t a, std::uint64_t b);
 // Elements are 0 with probability p, else divided by 1 - p. No-op where p is 0 or `keys` null.
 at::Tensor Dropout(const at::Tensor& x, double p, DropoutKeys* keys);
 
-// weight * x * rsqrt(mean(x^2) + epsilon) over the last dimension: x [n, d] of fp32, weight [d] -> fp32.
-at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon);
+// x + Dropout(y): x of fp32, y of any type -> fp32.
+at::Tensor AddDropped(const at::Tensor& x, const at::Tensor& y, double p, DropoutKeys* keys);
+
+// weight * x * rsqrt(mean(x^2) + epsilon) over the last dimension: x [n, d] of fp32, weight [d] -> `type`.
+at::Tensor RmsNorm(const at::Tensor& x, const at::Tensor& weight, double epsilon, at::ScalarType type);
 
 // The feed-forward's activation of x [n, 2f] (gated) or [n, f] -> [n, f], of x's type.
 at::Tensor FeedForwardActivation(const at::Tensor& x, t5::Activation activation, bool gated);

@@ -2,89 +2,12 @@
 
 #include <cmath>
 
-#include "models/distill/dropout_mask.h"
 #include "models/torch/cpu_vector.h"
 
 namespace petit::distill::kernels {
 namespace {
 
 using torch_executor::Exp;
-
-constexpr float kTwoRootTwoOverPi = 1.59576912160573071F;
-
-// act(x) and its derivative.
-template <t5::Activation kActivation>
-PETIT_INLINE void ActivateWithSlope(float x, float* y, float* slope) {
-  if constexpr (kActivation == t5::Activation::kRelu) {
-    *y = x > 0 ? x : 0.0F;
-    *slope = x > 0 ? 1.0F : 0.0F;
-  } else if constexpr (kActivation == t5::Activation::kSilu) {
-    const float s = 1.0F / (1.0F + Exp(-x));
-    *y = x * s;
-    *slope = s * (1.0F + x * (1.0F - s));
-  } else if constexpr (kActivation == t5::Activation::kGelu) {
-    const float phi = 0.5F * (1.0F + std::erf(x * 0.70710678118654752F));
-    *y = x * phi;
-    *slope = phi + x * 0.39894228040143268F * Exp(-0.5F * x * x);
-  } else {
-    // 0.5 (1 + tanh(u / 2)) = 1 / (1 + exp(-u)), u = 2 sqrt(2 / pi) (x + 0.044715 x^3)
-    const float s = 1.0F / (1.0F + Exp(-kTwoRootTwoOverPi * (x + 0.044715F * x * x * x)));
-    *y = x * s;
-    *slope = s + x * s * (1.0F - s) * kTwoRootTwoOverPi * (1.0F + 0.134145F * x * x);
-  }
-}
-
-template <t5::Activation kActivation>
-PETIT_INLINE void ActivateRows(bool gated, const float* x, std::int64_t rows, std::int64_t width, float* y) {
-  const std::int64_t stride = gated ? 2 * width : width;
-  for (std::int64_t row = 0; row < rows; ++row, x += stride, y += width) {
-    const float* gate = x + width;
-    if (gated) {
-#pragma omp simd
-      for (std::int64_t i = 0; i < width; ++i) {
-        float value;
-        float slope;
-        ActivateWithSlope<kActivation>(x[i], &value, &slope);
-        y[i] = value * gate[i];
-      }
-    } else {
-#pragma omp simd
-      for (std::int64_t i = 0; i < width; ++i) {
-        float slope;
-        ActivateWithSlope<kActivation>(x[i], &y[i], &slope);
-      }
-    }
-  }
-}
-
-template <t5::Activation kActivation>
-PETIT_INLINE void ActivateRowsBackward(bool gated, const float* x, const float* dy, std::int64_t rows,
-                                       std::int64_t width, float* dx) {
-  const std::int64_t stride = gated ? 2 * width : width;
-  for (std::int64_t row = 0; row < rows; ++row, x += stride, dx += stride, dy += width) {
-    const float* gate = x + width;
-    float* dgate = dx + width;
-    if (gated) {
-#pragma omp simd
-      for (std::int64_t i = 0; i < width; ++i) {
-        float value;
-        float slope;
-        ActivateWithSlope<kActivation>(x[i], &value, &slope);
-        const float gradient = dy[i];
-        dx[i] = gradient * gate[i] * slope;
-        dgate[i] = gradient * value;
-      }
-    } else {
-#pragma omp simd
-      for (std::int64_t i = 0; i < width; ++i) {
-        float value;
-        float slope;
-        ActivateWithSlope<kActivation>(x[i], &value, &slope);
-        dx[i] = dy[i] * slope;
-      }
-    }
-  }
-}
 
 PETIT_INLINE float Max(const float* x, std::int64_t n) {
   float max = x[0];
@@ -135,63 +58,6 @@ PETIT_INLINE void CrossEntropyGradient(const RowOptions& options, const float* e
 }
 
 }  // namespace
-
-PETIT_CPU_CLONES void Dropout(std::uint64_t key, float p, std::int64_t begin, std::int64_t end, const float* x,
-                              float* y) {
-  const DropoutMask mask(key, p);
-#pragma omp simd
-  for (std::int64_t i = begin; i < end; ++i) y[i] = x[i] * mask.Factor(static_cast<std::uint32_t>(i));
-}
-
-PETIT_CPU_CLONES void RmsNorm(const float* x, const float* weight, float epsilon, std::int64_t rows, std::int64_t width,
-                              float* y, float* r) {
-  for (std::int64_t row = 0; row < rows; ++row, x += width, y += width) {
-    float sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (std::int64_t i = 0; i < width; ++i) sum += x[i] * x[i];
-    const float scale = 1.0F / std::sqrt(sum / static_cast<float>(width) + epsilon);
-    r[row] = scale;
-#pragma omp simd
-    for (std::int64_t i = 0; i < width; ++i) y[i] = weight[i] * x[i] * scale;
-  }
-}
-
-PETIT_CPU_CLONES void RmsNormBackward(const float* dy, const float* x, const float* weight, const float* r,
-                                      std::int64_t rows, std::int64_t width, float* dx, float* dw) {
-  for (std::int64_t row = 0; row < rows; ++row, x += width, dy += width, dx += width) {
-    const float scale = r[row];
-    float dot = 0;
-#pragma omp simd reduction(+ : dot)
-    for (std::int64_t i = 0; i < width; ++i) dot += weight[i] * dy[i] * x[i];
-    const float back = dot * scale * scale * scale / static_cast<float>(width);
-#pragma omp simd
-    for (std::int64_t i = 0; i < width; ++i) {
-      dx[i] = scale * weight[i] * dy[i] - x[i] * back;
-      dw[i] += dy[i] * x[i] * scale;
-    }
-  }
-}
-
-#define PETIT_BY_ACTIVATION(FUNCTION, ...)                    \
-  switch (activation) {                                       \
-    case t5::Activation::kRelu:                               \
-      return FUNCTION<t5::Activation::kRelu>(__VA_ARGS__);    \
-    case t5::Activation::kGeluNew:                            \
-      return FUNCTION<t5::Activation::kGeluNew>(__VA_ARGS__); \
-    case t5::Activation::kGelu:                               \
-      return FUNCTION<t5::Activation::kGelu>(__VA_ARGS__);    \
-    case t5::Activation::kSilu:                               \
-      return FUNCTION<t5::Activation::kSilu>(__VA_ARGS__);    \
-  }
-
-PETIT_CPU_CLONES void Activation(t5::Activation activation, bool gated, const float* x, std::int64_t rows,
-                                 std::int64_t width,
-                                 float* y){PETIT_BY_ACTIVATION(ActivateRows, gated, x, rows, width, y)}
-
-PETIT_CPU_CLONES
-    void ActivationBackward(t5::Activation activation, bool gated, const float* x, const float* dy, std::int64_t rows,
-                            std::int64_t width,
-                            float* dx){PETIT_BY_ACTIVATION(ActivateRowsBackward, gated, x, dy, rows, width, dx)}
 
 PETIT_CPU_CLONES RowLoss DenseRow(const RowOptions& options, const float* teacher, float* logits, float* scratch) {
   const std::int64_t vocab = options.vocab;

@@ -1,28 +1,46 @@
-// Forward and backward kernels for the CPU, fp32, on plain arrays. Row-major; rows lie one after the other unless a
-// stride is named. std only.
+// Forward and backward kernels for the CPU on plain arrays, computing in fp32. Row-major; rows lie one after the other
+// unless a stride is named. std only.
 #ifndef PETIT_MODELS_DISTILL_KERNELS_H_
 #define PETIT_MODELS_DISTILL_KERNELS_H_
 
 #include <cstdint>
 
 #include "models/t5/config.h"
+#include "models/torch/cpu_vector.h"
 
 namespace petit::distill::kernels {
 
+using torch_executor::BFloat16;
+
 // x * (kept ? 1 / (1 - p) : 0) for elements [begin, end) of the mask with this key.
 void Dropout(std::uint64_t key, float p, std::int64_t begin, std::int64_t end, const float* x, float* y);
+void Dropout(std::uint64_t key, float p, std::int64_t begin, std::int64_t end, const float* x, BFloat16* y);
+void Dropout(std::uint64_t key, float p, std::int64_t begin, std::int64_t end, const BFloat16* x, BFloat16* y);
+// z = x + dropout(y).
+void AddDropped(std::uint64_t key, float p, std::int64_t begin, std::int64_t end, const float* x, const float* y,
+                float* z);
+void AddDropped(std::uint64_t key, float p, std::int64_t begin, std::int64_t end, const float* x, const BFloat16* y,
+                float* z);
 
 // y = w * x * r, r = rsqrt(mean(x^2) + epsilon); r is kept for the gradient.
 void RmsNorm(const float* x, const float* weight, float epsilon, std::int64_t rows, std::int64_t width, float* y,
              float* r);
+void RmsNorm(const float* x, const float* weight, float epsilon, std::int64_t rows, std::int64_t width, BFloat16* y,
+             float* r);
 // dx = r * (w dy) - x * r^3 / width * sum(w dy x); dw += sum over rows of dy * x * r.
 void RmsNormBackward(const float* dy, const float* x, const float* weight, const float* r, std::int64_t rows,
+                     std::int64_t width, float* dx, float* dw);
+void RmsNormBackward(const BFloat16* dy, const float* x, const float* weight, const float* r, std::int64_t rows,
                      std::int64_t width, float* dx, float* dw);
 
 // Gated: x [rows, 2 width] -> y = act(x[:, :width]) * x[:, width:]. Else x [rows, width] -> act(x).
 void Activation(t5::Activation activation, bool gated, const float* x, std::int64_t rows, std::int64_t width, float* y);
+void Activation(t5::Activation activation, bool gated, const BFloat16* x, std::int64_t rows, std::int64_t width,
+                BFloat16* y);
 void ActivationBackward(t5::Activation activation, bool gated, const float* x, const float* dy, std::int64_t rows,
                         std::int64_t width, float* dx);
+void ActivationBackward(t5::Activation activation, bool gated, const BFloat16* x, const BFloat16* dy, std::int64_t rows,
+                        std::int64_t width, BFloat16* dx);
 
 // One head of one sequence. Strides are between rows.
 struct Head {

@@ -7,12 +7,16 @@
 #include <algorithm>
 
 #include "models/distill/kernels.h"
+#include "models/distill/product.h"
 #include "models/distill/rows.h"
 
 namespace petit::distill {
 namespace {
 
-constexpr std::int64_t kLogitBytes = std::int64_t{8} << 20;  // of one chunk
+// Of one chunk of logits: to be found in the cache again. But the gradient of the output weight is read and written for
+// each chunk, which fewer rows would not be worth.
+constexpr std::int64_t kLogitBytes = std::int64_t{8} << 20;
+constexpr std::int64_t kLeastRows = 256;
 
 struct ChunkSums {
   double cross_entropy = 0;
@@ -145,12 +149,11 @@ LossOutput DistillationLoss(const LossInput& input) {
     output.hidden_gradient = at::empty_like(input.hidden);
     output.output_weight_gradient = at::zeros(input.output_weight.sizes(), input.hidden.options().dtype(at::kFloat));
   }
-  const std::int64_t chunk = std::max<std::int64_t>(kRowUnit, kLogitBytes / (4 * vocab) / kRowUnit * kRowUnit);
-  const at::Tensor transposed = input.output_weight.t();
+  const std::int64_t chunk = std::max(kLeastRows, kLogitBytes / (4 * vocab) / kRowUnit * kRowUnit);
   for (std::int64_t first = 0; first < tokens; first += chunk) {
     const std::int64_t rows = std::min(chunk, tokens - first);
     const at::Tensor hidden = PadRows(input.hidden.narrow(0, first, rows));
-    const at::Tensor all_logits = at::mm(hidden, transposed).to(at::kFloat);
+    const at::Tensor all_logits = PlainProduct(hidden, input.output_weight).to(at::kFloat);
     at::Tensor logits = all_logits.narrow(0, 0, rows);
     const ChunkSums sums =
         logits.is_cpu() ? CpuChunk(input, common, first, logits) : GenericChunk(input, common, first, &logits);
@@ -159,7 +162,8 @@ LossOutput DistillationLoss(const LossInput& input) {
     output.kl += sums.kl;
     if (!input.want_gradients) continue;
     const at::Tensor gradient = PadRows(logits.to(hidden.scalar_type()));
-    output.hidden_gradient.narrow(0, first, rows).copy_(at::mm(gradient, input.output_weight).narrow(0, 0, rows));
+    output.hidden_gradient.narrow(0, first, rows)
+        .copy_(PlainProduct(gradient, input.output_weight.t()).narrow(0, 0, rows));
     if (hidden.scalar_type() == at::kFloat) {
       output.output_weight_gradient.addmm_(gradient.t(), hidden);
     } else {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "models/distill/product.h"
 #include "models/distill/rows.h"
 #include "models/t5/relative_position.h"
 #include "models/t5/tensors.h"
@@ -58,10 +59,9 @@ class T5Module::Pass {
     return Cast(weights.size() == 1 ? weights[0] : at::cat(weights));
   }
   at::Tensor Norm(const at::Tensor& x, const std::string& name) const {
-    return Cast(RmsNorm(x, module_.parameter(name), config_.layer_norm_epsilon));
+    return RmsNorm(x, module_.parameter(name), config_.layer_norm_epsilon, type_);
   }
   at::Tensor Drop(const at::Tensor& x) { return Dropout(x, dropout_, random_); }
-  static at::Tensor Linear(const at::Tensor& x, const at::Tensor& weight) { return at::mm(x, weight.t()); }
 
   at::Tensor RunStack(t5::Stack stack, const std::vector<TokenId>& ids, const std::vector<int>& lengths,
                       const at::Tensor& memory, const std::vector<int>& memory_lengths) {
@@ -78,37 +78,37 @@ class T5Module::Pass {
     for (int i = 0; i < blocks; ++i) {
       const std::string self = t5::SelfAttentionPrefix(stack, i);
       const at::Tensor qkv =
-          Linear(Norm(x, t5::LayerNormName(stack, i, t5::Sublayer::kSelfAttention)), Weights(self, {"q", "k", "v"}));
-      x = x + Residual(Linear(Attend({.queries = qkv,
-                                      .memory = at::Tensor(),
-                                      .query_lengths = lengths,
-                                      .key_lengths = lengths,
-                                      .causal = decoder,
-                                      .bias_table = table,
-                                      .buckets = &buckets}),
-                              Weights(self, {"o"})));
+          Product(Norm(x, t5::LayerNormName(stack, i, t5::Sublayer::kSelfAttention)), Weights(self, {"q", "k", "v"}));
+      x = Add(x, Product(Attend({.queries = qkv,
+                                 .memory = at::Tensor(),
+                                 .query_lengths = lengths,
+                                 .key_lengths = lengths,
+                                 .causal = decoder,
+                                 .bias_table = table,
+                                 .buckets = &buckets}),
+                         Weights(self, {"o"})));
       if (decoder) {
         const std::string cross = t5::CrossAttentionPrefix(i);
         const at::Tensor q =
-            Linear(Norm(x, t5::LayerNormName(stack, i, t5::Sublayer::kCrossAttention)), Weights(cross, {"q"}));
-        x = x + Residual(Linear(Attend({.queries = q,
-                                        .memory = Linear(memory, Weights(cross, {"k", "v"})),
-                                        .query_lengths = lengths,
-                                        .key_lengths = memory_lengths,
-                                        .bias_table = at::Tensor()}),
-                                Weights(cross, {"o"})));
+            Product(Norm(x, t5::LayerNormName(stack, i, t5::Sublayer::kCrossAttention)), Weights(cross, {"q"}));
+        x = Add(x, Product(Attend({.queries = q,
+                                   .memory = Product(memory, Weights(cross, {"k", "v"})),
+                                   .query_lengths = lengths,
+                                   .key_lengths = memory_lengths,
+                                   .bias_table = at::Tensor()}),
+                           Weights(cross, {"o"})));
       }
-      x = x + Residual(FeedForward(Norm(x, t5::LayerNormName(stack, i, t5::Sublayer::kFeedForward)),
-                                   t5::FeedForwardPrefix(stack, i)));
+      x = Add(x, FeedForward(Norm(x, t5::LayerNormName(stack, i, t5::Sublayer::kFeedForward)),
+                             t5::FeedForwardPrefix(stack, i)));
     }
-    return Drop(RmsNorm(x, module_.parameter(t5::FinalLayerNormName(stack)), config_.layer_norm_epsilon));
+    return Drop(RmsNorm(x, module_.parameter(t5::FinalLayerNormName(stack)), config_.layer_norm_epsilon, at::kFloat));
   }
 
-  at::Tensor Residual(const at::Tensor& y) { return Drop(y.to(at::kFloat)); }
+  at::Tensor Add(const at::Tensor& x, const at::Tensor& y) { return AddDropped(x, y, dropout_, random_); }
 
   at::Tensor FeedForward(const at::Tensor& x, const std::string& prefix) {
-    const at::Tensor wide = Linear(x, config_.gated ? Weights(prefix, {"wi_0", "wi_1"}) : Weights(prefix, {"wi"}));
-    return Linear(Drop(FeedForwardActivation(wide, config_.activation, config_.gated)), Weights(prefix, {"wo"}));
+    const at::Tensor wide = Product(x, config_.gated ? Weights(prefix, {"wi_0", "wi_1"}) : Weights(prefix, {"wi"}));
+    return Product(Drop(FeedForwardActivation(wide, config_.activation, config_.gated)), Weights(prefix, {"wo"}));
   }
 
   at::Tensor Attend(AttentionInput input) {
