@@ -77,11 +77,12 @@ class AddDroppedFunction : public Function<AddDroppedFunction> {
     context->saved_data["p"] = p;
     context->saved_data["key"] = key;
     context->saved_data["type"] = static_cast<std::int64_t>(y.scalar_type());
+    const at::Tensor base = x.contiguous();
     const at::Tensor more = y.contiguous();
-    at::Tensor sum = at::empty_like(x);
+    at::Tensor sum = at::empty_like(base);
     WithElementsOf(y.scalar_type(), [&]<typename T>(T*) {
       at::parallel_for(0, x.numel(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-        kernels::AddDropped(static_cast<std::uint64_t>(key), static_cast<float>(p), begin, end, Read<float>(x),
+        kernels::AddDropped(static_cast<std::uint64_t>(key), static_cast<float>(p), begin, end, Read<float>(base),
                             Read<T>(more), Write<float>(sum));
       });
     });
