@@ -65,7 +65,10 @@ class Run {
                                                           const std::vector<std::vector<TokenId>>& sources);
 
   absl::Status TrainStep();
-  absl::Status SumGradients();
+  // The optimizer's step, once an arm has all its gradients.
+  absl::Status UpdateArm(std::size_t index);
+  // Over the tasks.
+  absl::Status SumGradients(Arm* arm);
   std::vector<const Example*> NextExamples();
   void ReportIfTimely(bool last);
   void Report();

@@ -92,21 +92,16 @@ absl::Status Run::TrainStep() {
                     .dropout = dropout,
                     .random = &random},
                    &arms_[i].step);
+      // Now, while the gradients are at hand: no two arms' need be there together, but with micro-batches.
+      if (first + micro < end) continue;
+      if (absl::Status status = UpdateArm(i); !status.ok()) return status;
     }
   }
-  if (absl::Status status = SumGradients(); !status.ok()) return status;
   for (std::size_t i = 0; i < arms_.size(); ++i) {
     if (state_.arms[i].dropped) continue;
-    Arm& arm = arms_[i];
-    arm.sums.Add(arm.step);
-    arm.step = {};
-    arm.learning_rate = arm.settings.learning_rate * ScheduleFactor(settings_.optimizer, state_.step, total_steps_);
-    arm.gradient_norm = arm.optimizer->Step(arm.learning_rate);
-    if (!std::isfinite(arm.gradient_norm)) {
-      return absl::InvalidArgumentError(absl::StrCat("arm ", arm.settings.name, ": the gradient is not finite at step ",
-                                                     state_.step + 1, "; a lower learning_rate would be right"));
+    if (begin == end) {  // fewer examples than tasks
+      if (absl::Status status = UpdateArm(i); !status.ok()) return status;
     }
-    state_.arms[i].optimizer_steps = arm.optimizer->steps();
     learned_tokens_ += target_tokens + source_tokens;
     state_.tokens += target_tokens + source_tokens;
   }
@@ -120,31 +115,43 @@ absl::Status Run::TrainStep() {
   return absl::OkStatus();
 }
 
-absl::Status Run::SumGradients() {
+absl::Status Run::UpdateArm(std::size_t index) {
+  Arm& arm = arms_[index];
+  if (absl::Status status = SumGradients(&arm); !status.ok()) return status;
+  arm.sums.Add(arm.step);
+  arm.step = {};
+  arm.learning_rate = arm.settings.learning_rate * ScheduleFactor(settings_.optimizer, state_.step, total_steps_);
+  arm.gradient_norm = arm.optimizer->Step(arm.learning_rate);
+  if (!std::isfinite(arm.gradient_norm)) {
+    return absl::InvalidArgumentError(absl::StrCat("arm ", arm.settings.name, ": the gradient is not finite at step ",
+                                                   state_.step + 1, "; a lower learning_rate would be right"));
+  }
+  state_.arms[index].optimizer_steps = arm.optimizer->steps();
+  return absl::OkStatus();
+}
+
+absl::Status Run::SumGradients(Arm* arm) {
   if (tasks_ == 1) return absl::OkStatus();
   const at::NoGradGuard no_gradient;
-  for (std::size_t i = 0; i < arms_.size(); ++i) {
-    if (state_.arms[i].dropped) continue;
-    std::vector<at::Tensor> flat;
-    for (const Parameter& parameter : arms_[i].module->parameters()) {
-      at::Tensor& gradient = parameter.value.mutable_grad();
-      if (!gradient.defined()) gradient = at::zeros_like(parameter.value);
-      flat.push_back(gradient.flatten());
-    }
-    StepSums& sums = arms_[i].step;
-    flat.push_back(
-        at::tensor({sums.cross_entropy, sums.smoothed_cross_entropy, sums.kl, sums.hidden}, at::kFloat).to(device_));
-    at::Tensor all = at::cat(flat);
-    if (absl::Status status = group_->Sum(&all); !status.ok()) return status;
-    std::int64_t at = 0;
-    for (const Parameter& parameter : arms_[i].module->parameters()) {
-      parameter.value.mutable_grad() = all.narrow(0, at, parameter.value.numel()).view(parameter.value.sizes());
-      at += parameter.value.numel();
-    }
-    const at::Tensor losses = all.narrow(0, at, 4).to(at::kCPU);
-    const float* values = losses.const_data_ptr<float>();
-    sums = {.cross_entropy = values[0], .smoothed_cross_entropy = values[1], .kl = values[2], .hidden = values[3]};
+  std::vector<at::Tensor> flat;
+  for (const Parameter& parameter : arm->module->parameters()) {
+    at::Tensor& gradient = parameter.value.mutable_grad();
+    if (!gradient.defined()) gradient = at::zeros_like(parameter.value);
+    flat.push_back(gradient.flatten());
   }
+  StepSums& sums = arm->step;
+  flat.push_back(
+      at::tensor({sums.cross_entropy, sums.smoothed_cross_entropy, sums.kl, sums.hidden}, at::kFloat).to(device_));
+  at::Tensor all = at::cat(flat);
+  if (absl::Status status = group_->Sum(&all); !status.ok()) return status;
+  std::int64_t at = 0;
+  for (const Parameter& parameter : arm->module->parameters()) {
+    parameter.value.mutable_grad() = all.narrow(0, at, parameter.value.numel()).view(parameter.value.sizes());
+    at += parameter.value.numel();
+  }
+  const at::Tensor losses = all.narrow(0, at, 4).to(at::kCPU);
+  const float* values = losses.const_data_ptr<float>();
+  sums = {.cross_entropy = values[0], .smoothed_cross_entropy = values[1], .kl = values[2], .hidden = values[3]};
   return absl::OkStatus();
 }
 

@@ -168,8 +168,10 @@ class Trainer {
   // The teacher, then the arms [0, arms).
   void Step(const Batch& batch, int arms) {
     const TeacherOutputs taught = Teach(batch);
-    for (int i = 0; i < arms; ++i) Accumulate(batch, taught, i);
-    for (int i = 0; i < arms; ++i) Update(i);
+    for (int i = 0; i < arms; ++i) {
+      Accumulate(batch, taught, i);
+      Update(i);
+    }
   }
 
  private:
