@@ -23,6 +23,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "models/tokenizer/tokenizer.h"
+#include "server/jobs/descriptor.h"
 
 namespace petit::serving {
 namespace {
@@ -35,24 +36,6 @@ std::string Reason() { return std::generic_category().message(errno); }
 
 // Paths come from clients: fit for one line of a message.
 std::string Quoted(absl::string_view path) { return absl::StrCat("\"", absl::Utf8SafeCHexEscape(path), "\""); }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { Reset(-1); }
-
-  int get() const { return number_; }
-  int Release() { return std::exchange(number_, -1); }
-  void Reset(int number) {
-    if (number_ >= 0) close(number_);
-    number_ = number;
-  }
-
- private:
-  int number_;
-};
 
 // The path without symbolic links, or "".
 std::string RealPath(const std::string& path) {
@@ -138,14 +121,15 @@ absl::StatusOr<DataFile> DataFile::Open(const std::string& data_root, const std:
   const std::string file = std::move(steps.back());
   steps.pop_back();
   for (const std::string& step : steps) {
-    descriptor.Reset(openat(descriptor.get(), step.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    descriptor = Descriptor(openat(descriptor.get(), step.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (descriptor.get() < 0) return CannotOpen(path);
   }
   struct stat status;
   // Before the opening, which could wait for a pipe's writer or set a device going.
   if (fstatat(descriptor.get(), file.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return CannotOpen(path);
   if (absl::Status kind = CheckKind(status.st_mode, path); !kind.ok()) return kind;
-  descriptor.Reset(openat(descriptor.get(), file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  descriptor =
+      Descriptor(openat(descriptor.get(), file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (descriptor.get() < 0 || fstat(descriptor.get(), &status) != 0) return CannotOpen(path);
   if (absl::Status kind = CheckKind(status.st_mode, path); !kind.ok()) return kind;
   return DataFile(descriptor.Release(), absl::Utf8SafeCHexEscape(path), std::move(real_path));

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "server/jobs/descriptor.h"
 
 namespace petit::serving {
 namespace {
@@ -26,26 +27,6 @@ absl::Status Failed(absl::string_view what, const std::string& path) {
 absl::Status Failed(absl::string_view what, const std::string& path, const std::error_code& error) {
   return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot ", what, " ", path));
 }
-
-// Closes on every way out; Close() tells the error that only close() may learn.
-class Descriptor {
- public:
-  explicit Descriptor(int value) : value_(value) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { Close(); }
-
-  int get() const { return value_; }
-  bool Close() {
-    if (value_ < 0) return true;
-    const int result = close(value_);
-    value_ = -1;
-    return result == 0;
-  }
-
- private:
-  int value_;
-};
 
 std::string ParentOf(const std::string& path) { return fs::path(path).parent_path().string(); }
 

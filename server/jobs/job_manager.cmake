@@ -2,11 +2,11 @@ find_package(SQLite3 REQUIRED)
 find_package(spdlog REQUIRED)
 
 add_library(petit_jobs STATIC
-  announcer.cc event_tail.cc files.cc job_events.cc job_manager.cc job_rows.cc job_store.cc publication.cc publisher.cc
+  announcer.cc event_tail.cc job_events.cc job_manager.cc job_rows.cc job_store.cc publication.cc publisher.cc
   sqlite.cc supervisor.cc supervisor_attempt.cc)
 target_link_libraries(petit_jobs
   PUBLIC petit_worker_proto absl::status absl::statusor absl::time
-  PRIVATE petit_options petit_job_spec SQLite::SQLite3 absl::cleanup absl::strings nlohmann_json::nlohmann_json
+  PRIVATE petit_options petit_job_files petit_job_spec SQLite::SQLite3 absl::cleanup absl::strings nlohmann_json::nlohmann_json
           spdlog::spdlog Threads::Threads)
 
 if(BUILD_TESTING)

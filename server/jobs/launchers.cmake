@@ -2,7 +2,7 @@ add_library(petit_launchers STATIC
   flock_holders.cc launch_check.cc local_launcher.cc process.cc slurm_commands.cc slurm_launcher.cc)
 target_link_libraries(petit_launchers
   PUBLIC absl::status absl::statusor absl::strings absl::time
-  PRIVATE petit_options)
+  PRIVATE petit_options petit_job_files)
 
 if(BUILD_TESTING)
   set(jobs_tests ${PROJECT_SOURCE_DIR}/tests/unit/jobs)

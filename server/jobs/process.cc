@@ -19,6 +19,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/jobs/files.h"
 
 namespace petit::serving {
 namespace {
@@ -86,19 +87,6 @@ absl::StatusOr<Pipe> MakePipe() {
 
 }  // namespace
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this != &other) {
-    Close();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
-void Descriptor::Close() {
-  if (fd_ >= 0) close(fd_);
-  fd_ = -1;
-}
-
 Descriptor OpenFile(const std::string& path, int flags) {
   return Descriptor(open(path.c_str(), flags | O_CLOEXEC, 0644));  // NOLINT(cppcoreguidelines-pro-type-vararg)
 }
@@ -108,18 +96,8 @@ std::string ErrnoMessage(int error, absl::string_view path, absl::string_view do
 }
 
 absl::Status WriteFileAtOnce(const std::string& path, absl::string_view text) {
-  const std::string unfinished = absl::StrCat(path, ".part");
-  const auto error = [&] { return absl::UnavailableError(ErrnoMessage(errno, path, "cannot be written")); };
-  const Descriptor file = OpenFile(unfinished, O_WRONLY | O_CREAT | O_TRUNC);
-  if (!file.valid()) return error();
-  while (!text.empty()) {
-    const ssize_t size = write(file.get(), text.data(), text.size());
-    if (size < 0 && errno == EINTR) continue;
-    if (size < 0) return error();
-    text.remove_prefix(static_cast<std::size_t>(size));
-  }
-  if (fsync(file.get()) != 0 || std::rename(unfinished.c_str(), path.c_str()) != 0) return error();
-  return absl::OkStatus();
+  const absl::Status status = WriteFileDurably(path, text);
+  return status.ok() ? status : absl::UnavailableError(status.message());
 }
 
 absl::StatusOr<pid_t> Spawn(const Program& program) {
