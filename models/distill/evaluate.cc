@@ -65,8 +65,9 @@ absl::StatusOr<std::vector<Sums>> ForcedLosses(const DevCorpus& corpus, const st
   return sums;
 }
 
-absl::StatusOr<TextScores> TranslationScores(const DevCorpus& corpus, const Candidate& candidate,
-                                             const EvaluateOptions& options) {
+// Of each set.
+absl::StatusOr<std::vector<TextScores>> TranslationScores(const std::vector<DevCorpus>& corpora,
+                                                          const Candidate& candidate, const EvaluateOptions& options) {
   const absl::StatusOr<checkpoint::Checkpoint> checkpoint = checkpoint::Checkpoint::Open(candidate.checkpoint);
   if (!checkpoint.ok()) return checkpoint.status();
   absl::StatusOr<Generator> generator =
@@ -75,13 +76,17 @@ absl::StatusOr<TextScores> TranslationScores(const DevCorpus& corpus, const Cand
                                     .max_new_tokens = options.settings.max_target_tokens,
                                     .distribution_size = options.tokenizer.size()});
   if (!generator.ok()) return generator.status();
-  std::vector<std::vector<TokenId>> sources;
-  for (const Example& example : corpus.examples) sources.push_back(example.source);
-  const absl::StatusOr<std::vector<std::vector<TokenId>>> ids = generator->Run(sources, options.stop);
-  if (!ids.ok()) return ids.status();
-  std::vector<std::string> hypotheses;
-  for (const std::vector<TokenId>& text : *ids) hypotheses.push_back(options.tokenizer.Decode(text));
-  return options.scorer(hypotheses, corpus.references);
+  std::vector<TextScores> scores;
+  for (const DevCorpus& corpus : corpora) {
+    std::vector<std::vector<TokenId>> sources;
+    for (const Example& example : corpus.examples) sources.push_back(example.source);
+    const absl::StatusOr<std::vector<std::vector<TokenId>>> ids = generator->Run(sources, options.stop);
+    if (!ids.ok()) return ids.status();
+    std::vector<std::string> hypotheses;
+    for (const std::vector<TokenId>& text : *ids) hypotheses.push_back(options.tokenizer.Decode(text));
+    scores.push_back(options.scorer(hypotheses, corpus.references));
+  }
+  return scores;
 }
 
 }  // namespace
@@ -91,12 +96,17 @@ absl::StatusOr<std::vector<DevScore>> Evaluate(const std::vector<DevCorpus>& cor
                                                const EvaluateOptions& options) {
   std::vector<DevScore> scores;
   if (candidates.empty()) return scores;
-  for (const DevCorpus& corpus : corpora) {
+  std::vector<std::vector<TextScores>> translations;  // by candidate, then by set
+  for (const Candidate& candidate : candidates) {
+    absl::StatusOr<std::vector<TextScores>> scored = TranslationScores(corpora, candidate, options);
+    if (!scored.ok()) return scored.status();
+    translations.push_back(*std::move(scored));
+  }
+  for (std::size_t set = 0; set < corpora.size(); ++set) {
+    const DevCorpus& corpus = corpora[set];
     const absl::StatusOr<std::vector<Sums>> sums = ForcedLosses(corpus, candidates, teacher, options);
     if (!sums.ok()) return sums.status();
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      const absl::StatusOr<TextScores> translations = TranslationScores(corpus, candidates[i], options);
-      if (!translations.ok()) return translations.status();
       const double tokens = static_cast<double>((*sums)[i].tokens);
       DevScore score{.arm = candidates[i].arm,
                      .set = corpus.set.name,
@@ -104,8 +114,8 @@ absl::StatusOr<std::vector<DevScore>> Evaluate(const std::vector<DevCorpus>& cor
                      .out_of_domain = corpus.set.out_of_domain,
                      .cross_entropy = (*sums)[i].cross_entropy / tokens,
                      .kl = std::nullopt,
-                     .bleu = translations->bleu,
-                     .chrf = translations->chrf,
+                     .bleu = translations[i][set].bleu,
+                     .chrf = translations[i][set].chrf,
                      .pairs = static_cast<std::int64_t>(corpus.examples.size())};
       if (teacher != nullptr) score.kl = (*sums)[i].kl / tokens;
       scores.push_back(std::move(score));

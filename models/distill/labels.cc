@@ -1,7 +1,14 @@
 #include "models/distill/labels.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -18,14 +25,38 @@ namespace {
 
 constexpr std::size_t kChunk = 512;
 
-// The complete lines of a file; a last one without its newline was being written. Cuts it off.
-absl::StatusOr<std::vector<std::vector<TokenId>>> ReadLabels(const std::string& path) {
-  std::vector<std::vector<TokenId>> labels;
+// The right to write a file, held by one open file at a time.
+class WriteLock {
+ public:
+  explicit WriteLock(const std::string& path) : descriptor_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666)) {
+    held_ = descriptor_ >= 0 && flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  }
+  ~WriteLock() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  WriteLock(const WriteLock&) = delete;
+  WriteLock& operator=(const WriteLock&) = delete;
+
+  bool opened() const { return descriptor_ >= 0; }
+  bool held() const { return held_; }
+
+ private:
+  const int descriptor_;
+  bool held_ = false;
+};
+
+struct KeptLabels {
+  std::vector<std::vector<TokenId>> ids;
+  std::uintmax_t bytes = 0;  // of their lines
+};
+
+// The complete lines of a file; a last one without its newline was, or is, being written.
+absl::StatusOr<KeptLabels> ReadLabels(const std::string& path) {
+  KeptLabels labels;
   std::ifstream file(path, std::ios::binary);
   std::string line;
-  std::uintmax_t complete = 0;
   while (std::getline(file, line) && !file.eof()) {
-    complete += line.size() + 1;
+    labels.bytes += line.size() + 1;
     std::vector<TokenId> ids;
     for (const absl::string_view word : absl::StrSplit(line, ' ', absl::SkipEmpty())) {
       TokenId id = 0;
@@ -34,10 +65,8 @@ absl::StatusOr<std::vector<std::vector<TokenId>>> ReadLabels(const std::string& 
       }
       ids.push_back(id);
     }
-    labels.push_back(std::move(ids));
+    labels.ids.push_back(std::move(ids));
   }
-  std::error_code error;
-  if (std::filesystem::exists(path, error)) std::filesystem::resize_file(path, complete, error);
   return labels;
 }
 
@@ -50,29 +79,36 @@ absl::StatusOr<std::vector<std::vector<TokenId>>> TeacherLabels(const std::vecto
                                                                 const std::function<void(const std::string&)>& log) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  absl::StatusOr<std::vector<std::vector<TokenId>>> labels = ReadLabels(path);
-  if (!labels.ok()) return labels.status();
-  if (labels->size() >= sources.size()) {
-    labels->resize(sources.size());
+  const WriteLock lock(path);
+  if (!lock.opened()) return absl::UnavailableError(absl::StrCat(path, ": cannot be opened: ", std::strerror(errno)));
+  absl::StatusOr<KeptLabels> read = ReadLabels(path);
+  if (!read.ok()) return read.status();
+  std::vector<std::vector<TokenId>> labels = std::move(read->ids);
+  if (labels.size() >= sources.size()) {
+    labels.resize(sources.size());
     return labels;
   }
   absl::StatusOr<Generator> generator = load();
   if (!generator.ok()) return generator.status();
-  std::ofstream file(path, std::ios::binary | std::ios::app);
-  while (labels->size() < sources.size()) {
-    const std::size_t begin = labels->size();
+  std::ofstream file;
+  if (lock.held()) {
+    std::filesystem::resize_file(path, read->bytes, error);
+    file.open(path, std::ios::binary | std::ios::app);
+  }
+  while (labels.size() < sources.size()) {
+    const std::size_t begin = labels.size();
     const std::size_t end = std::min(sources.size(), begin + kChunk);
     const std::vector<std::vector<TokenId>> chunk(sources.begin() + static_cast<std::ptrdiff_t>(begin),
                                                   sources.begin() + static_cast<std::ptrdiff_t>(end));
     absl::StatusOr<std::vector<std::vector<TokenId>>> made = generator->Run(chunk, stop);
     if (!made.ok()) return made.status();
     for (std::vector<TokenId>& ids : *made) {
-      file << absl::StrJoin(ids, " ") << '\n';
-      labels->push_back(std::move(ids));
+      if (lock.held()) file << absl::StrJoin(ids, " ") << '\n';
+      labels.push_back(std::move(ids));
     }
-    file.flush();
-    if (!file) return absl::ResourceExhaustedError(absl::StrCat(path, ": cannot be written; is the disk full?"));
-    log(absl::StrCat("the teacher has labelled ", labels->size(), " of ", sources.size(), " sources"));
+    if (lock.held() && !file.flush())
+      return absl::ResourceExhaustedError(absl::StrCat(path, ": cannot be written; is the disk full?"));
+    log(absl::StrCat("the teacher has labelled ", labels.size(), " of ", sources.size(), " sources"));
   }
   return labels;
 }

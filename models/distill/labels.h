@@ -13,7 +13,8 @@
 namespace petit::distill {
 
 // Generated ids of each source, in order. They are kept in `path`, a line per source, so that a restarted run goes on
-// where it was and a later one with the same teacher and data need not begin. `log` hears of the progress.
+// where it was and a later one with the same teacher and data need not begin. One run at a time writes there (flock):
+// another takes what is there, and keeps what it makes to itself. `log` hears of the progress.
 absl::StatusOr<std::vector<std::vector<TokenId>>> TeacherLabels(const std::vector<std::vector<TokenId>>& sources,
                                                                 const std::string& path,
                                                                 const std::function<absl::StatusOr<Generator>()>& load,

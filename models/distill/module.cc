@@ -132,18 +132,29 @@ T5Module::Outputs T5Module::Forward(const Batch& batch, TrainingPrecision precis
   return Pass(*this, precision, dropout, random).Run(batch);
 }
 
-void LoadParameters(const checkpoint::Checkpoint& checkpoint, T5Module* module) {
-  const at::NoGradGuard no_gradient;
-  for (Parameter& parameter : module->parameters()) {
-    const checkpoint::TensorView view = checkpoint.tensor(parameter.name);
-    const at::ScalarType type = view.dtype == checkpoint::DType::kF32    ? at::kFloat
-                                : view.dtype == checkpoint::DType::kBF16 ? at::kBFloat16
-                                                                         : at::kHalf;
-    const at::Tensor copy = at::empty(view.shape, type);  // the file's bytes may be unaligned
-    std::memcpy(copy.data_ptr(), view.data, view.bytes);
-    parameter.value.copy_(copy);
-    checkpoint.Evict(parameter.name);
+at::ScalarType ScalarTypeOf(checkpoint::DType dtype) {
+  switch (dtype) {
+    case checkpoint::DType::kF32:
+      return at::kFloat;
+    case checkpoint::DType::kBF16:
+      return at::kBFloat16;
+    case checkpoint::DType::kF16:
+      break;
   }
+  return at::kHalf;
+}
+
+void CopyTensor(const checkpoint::Checkpoint& checkpoint, const std::string& name, const at::Tensor& to) {
+  const at::NoGradGuard no_gradient;
+  const checkpoint::TensorView view = checkpoint.tensor(name);
+  const at::Tensor copy = at::empty(view.shape, ScalarTypeOf(view.dtype));  // the file's bytes may be unaligned
+  std::memcpy(copy.mutable_data_ptr(), view.data, view.bytes);
+  to.copy_(copy);
+  checkpoint.Evict(name);
+}
+
+void LoadParameters(const checkpoint::Checkpoint& checkpoint, T5Module* module) {
+  for (Parameter& parameter : module->parameters()) CopyTensor(checkpoint, parameter.name, parameter.value);
 }
 
 void InitialiseParameters(std::uint64_t seed, T5Module* module) {

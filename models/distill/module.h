@@ -56,6 +56,11 @@ class T5Module {
   bool generic_attention_ = false;
 };
 
+at::ScalarType ScalarTypeOf(checkpoint::DType dtype);
+
+// Copies one of the checkpoint's tensors.
+void CopyTensor(const checkpoint::Checkpoint& checkpoint, const std::string& name, const at::Tensor& to);
+
 // Copies the checkpoint's weights.
 void LoadParameters(const checkpoint::Checkpoint& checkpoint, T5Module* module);
 

@@ -16,25 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-at::ScalarType TypeOf(checkpoint::DType dtype) {
-  switch (dtype) {
-    case checkpoint::DType::kF32:
-      return at::kFloat;
-    case checkpoint::DType::kBF16:
-      return at::kBFloat16;
-    case checkpoint::DType::kF16:
-      break;
-  }
-  return at::kHalf;
-}
-
-void CopyTensor(const checkpoint::Checkpoint& from, const std::string& name, const at::Tensor& to) {
-  const checkpoint::TensorView view = from.tensor(name);
-  const at::Tensor copy = at::empty(view.shape, TypeOf(view.dtype));
-  std::memcpy(copy.mutable_data_ptr(), view.data, view.bytes);
-  to.copy_(copy);
-}
-
 // "encoder.block.3.layer..." of the student is which tensor of the teacher?
 std::string TeacherName(const std::string& name, const std::vector<int>& encoder, const std::vector<int>& decoder) {
   static const std::regex pattern("(encoder|decoder)\\.block\\.([0-9]+)\\.(.*)");
@@ -88,7 +69,6 @@ void InitialiseStudent(const Settings& settings, const checkpoint::Checkpoint* t
     case StudentKind::kTeacherLayers:
       break;
   }
-  const at::NoGradGuard no_gradient;
   const std::vector<int> encoder = EvenlySpaced(teacher->config().num_layers, module->config().num_layers);
   const std::vector<int> decoder =
       EvenlySpaced(teacher->config().num_decoder_layers, module->config().num_decoder_layers);
@@ -102,7 +82,7 @@ absl::Status WriteStudent(const std::string& directory, const StudentOrigin& ori
   std::vector<at::Tensor> copies;
   std::vector<checkpoint::TensorToWrite> tensors;
   for (const Parameter& parameter : module.parameters()) {
-    copies.push_back(parameter.value.detach().to(at::kCPU, TypeOf(origin.dtype)).contiguous());
+    copies.push_back(parameter.value.detach().to(at::kCPU, ScalarTypeOf(origin.dtype)).contiguous());
     const at::Tensor& copy = copies.back();
     tensors.push_back({.name = parameter.name,
                        .dtype = origin.dtype,
