@@ -28,8 +28,8 @@ namespace petit::client {
 
 // When a call that changes nothing on the server (all but LoadModel, UnloadModel, SetServedVersion, CancelJob and
 // DeleteJob) is repeated: after RESOURCE_EXHAUSTED and UNAVAILABLE, at most max_attempts times in all, and never past
-// the call's timeout. The wait is the server's RetryInfo or the backoff, whichever is longer, with up to a quarter added
-// at random. A server that has never answered this client is not waited for.
+// the call's timeout. The wait is the server's RetryInfo or the backoff, whichever is longer, with up to a quarter
+// added at random. A server that has never answered this client is not waited for.
 struct RetryPolicy {
   int max_attempts = 8;  // 1: never again
   absl::Duration initial_backoff = absl::Milliseconds(100);

@@ -196,8 +196,7 @@ TEST_F(JobCrashTest, AJobThatWasDeletedStaysDeletedThoughTheServerDied) {
   ASSERT_TRUE(PathExists(DirectoryOf(name)));
   manager_ = StartScripted();
   EXPECT_FALSE(PathExists(DirectoryOf(name)));
-  EXPECT_THAT(NamesIn(settings_.root),
-              ElementsAre("store.lock", "store.sqlite", "store.sqlite-wal", "teacher-cache"));
+  EXPECT_THAT(NamesIn(settings_.root), ElementsAre("store.lock", "store.sqlite", "store.sqlite-wal", "teacher-cache"));
 }
 
 }  // namespace
