@@ -38,7 +38,7 @@ std::string CommandPath(const CLI::App& app) {
 
 // CLI11's words for the usual mistakes, made shorter.
 std::string Explain(const CLI::ParseError& error) {
-  const std::string what = error.what();
+  std::string what = error.what();
   constexpr std::string_view kExtra[] = {"The following argument was not expected: ",
                                          "The following arguments were not expected: "};
   for (const std::string_view start : kExtra) {

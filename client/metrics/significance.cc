@@ -78,7 +78,7 @@ struct ChrfMetric {
 
   static std::array<std::int64_t, kSums> Row(const Sentence& sentence) {
     std::array<std::int64_t, kSums> row;
-    for (int n = 0; n < kChrfOrders; ++n) {
+    for (std::size_t n = 0; n < kChrfOrders; ++n) {
       row[3 * n] = sentence.hypothesis[n];
       row[3 * n + 1] = sentence.reference[n];
       row[3 * n + 2] = sentence.match[n];
@@ -88,7 +88,7 @@ struct ChrfMetric {
 
   static double Score(const std::array<std::int64_t, kSums>& sums, std::int64_t /*sentences*/) {
     ChrfStatistics statistics;
-    for (int n = 0; n < kChrfOrders; ++n) {
+    for (std::size_t n = 0; n < kChrfOrders; ++n) {
       statistics.hypothesis[n] = sums[3 * n];
       statistics.reference[n] = sums[3 * n + 1];
       statistics.match[n] = sums[3 * n + 2];
@@ -100,7 +100,7 @@ struct ChrfMetric {
     float precision = 0;
     float recall = 0;
     int orders = 0;
-    for (int n = 0; n < kChrfOrders; ++n) {
+    for (std::size_t n = 0; n < kChrfOrders; ++n) {
       const float hypothesis = sums[3 * n];
       const float reference = sums[3 * n + 1];
       if (hypothesis <= 0 || reference <= 0) continue;
