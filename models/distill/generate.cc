@@ -54,7 +54,7 @@ absl::StatusOr<std::vector<std::vector<TokenId>>> Generator::Run(const std::vect
     loop_->RunOnce();
     if (failure.ok() && stop != nullptr && stop()) failure = absl::CancelledError("asked to stop");
     if (!failure.ok()) {
-      const absl::Status first = failure;  // FailAll's callbacks would add to it
+      absl::Status first = std::exchange(failure, absl::OkStatus());  // FailAll's callbacks set it again
       loop_->FailAll(first);
       return first;
     }

@@ -185,6 +185,7 @@ void InitialiseParameters(std::uint64_t seed, T5Module* module) {
 
 std::vector<int> EvenlySpaced(int count, int kept) {
   std::vector<int> layers;
+  layers.reserve(kept);
   for (int i = 0; i < kept; ++i) {
     layers.push_back(kept == 1 ? 0 : static_cast<int>(std::lround(static_cast<double>(i) * (count - 1) / (kept - 1))));
   }

@@ -57,6 +57,7 @@ absl::Status WriteArm(const std::string& path, const ArmTensors& arm) {
                                                    static_cast<std::size_t>(copy.nbytes()))});
   }
   std::vector<const checkpoint::TensorToWrite*> pointers;
+  pointers.reserve(tensors.size());
   for (const checkpoint::TensorToWrite& tensor : tensors) pointers.push_back(&tensor);
   return checkpoint::WriteSafetensors(path, pointers);
 }
@@ -75,7 +76,7 @@ absl::Status ReadArm(const std::string& path, const ArmTensors& arm) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": tensor ", name, " is missing or has another shape"));
     }
     const at::Tensor copy = at::empty(value.sizes(), at::kFloat);
-    const absl::Status read = file->ReadAt(
+    absl::Status read = file->ReadAt(
         found->second->begin,
         absl::MakeSpan(static_cast<std::byte*>(copy.mutable_data_ptr()), static_cast<std::size_t>(copy.nbytes())));
     if (!read.ok()) return read;
