@@ -40,6 +40,7 @@ JobMetrics::JobMetrics(Metrics* metrics, int max_jobs) : series_(metrics->MakeJo
 
 void JobMetrics::OnCounts(const std::vector<std::pair<v1::JobState, int>>& counts) {
   std::vector<std::pair<std::string, int>> named;
+  named.reserve(counts.size());
   for (const auto& [state, count] : counts) named.emplace_back(Name(state), count);
   series_->SetCounts(named);
 }

@@ -21,7 +21,7 @@ constexpr std::size_t kSmallestTensor = std::size_t{16} << 10;
 std::size_t RoundUp(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 // Addresses are numbers here: holes of different mappings that touch are one.
-void* Pointer(std::size_t address) { return reinterpret_cast<void*>(address); }
+void* Pointer(std::size_t address) { return reinterpret_cast<void*>(address); }  // NOLINT(performance-no-int-to-ptr)
 std::size_t Address(const void* data) { return reinterpret_cast<std::size_t>(data); }
 
 }  // namespace

@@ -138,7 +138,7 @@ absl::Status CopyTree(const std::string& from, const std::string& to) {
     if (!fs::is_directory(kind) && !fs::is_regular_file(kind)) {
       return absl::InvalidArgumentError(absl::StrCat(source, " is neither a file nor a directory"));
     }
-    const absl::Status status = fs::is_directory(kind) ? CopyTree(source, target) : LinkOrCopy(source, target);
+    absl::Status status = fs::is_directory(kind) ? CopyTree(source, target) : LinkOrCopy(source, target);
     if (!status.ok()) return status;
   }
   if (error) return Failed("read", from, error);

@@ -104,7 +104,7 @@ void WatchCall::End(absl::Status status) {
 void WatchCall::Advance() {
   if (finished_ || writing_) return;
   if (!events_.empty()) {
-    outgoing_ = std::move(events_.front());
+    outgoing_ = events_.front();  // shares its bytes
     events_.pop_front();
     writing_ = true;
     StartWrite(&outgoing_);
