@@ -169,4 +169,14 @@ absl::StatusOr<Model> Client::SetServedVersion(const std::string& name, std::int
   return impl_->ChangeModel(&petit::v1::ModelService::Stub::SetServedVersion, name, version, call);
 }
 
+absl::StatusOr<ServerInfo> Client::GetServerInfo(const CallOptions& call) const {
+  const petit::v1::GetServerInfoRequest request;
+  petit::v1::ServerInfo response;
+  absl::Status status = impl_->connection.Call(call, impl_->options.timeout, true, [&](grpc::ClientContext* context) {
+    return impl_->models->GetServerInfo(context, request, &response);
+  });
+  if (!status.ok()) return status;
+  return FromProto(response);
+}
+
 }  // namespace petit::client

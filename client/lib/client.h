@@ -42,7 +42,8 @@ struct ClientOptions {
   std::string server = "127.0.0.1:50051";
   // Of one call, its retries included. Of a stream: the longest silence while texts are in flight.
   absl::Duration timeout = absl::Seconds(60);
-  // Of LoadModel, UnloadModel, SetServedVersion and CreateJob, which wait for disks and for requests in flight.
+  // Of LoadModel, UnloadModel, SetServedVersion, CreateJob and PublishStudent, which wait for disks and for requests in
+  // flight.
   absl::Duration model_timeout = absl::Minutes(10);
   // Of one attempt to connect. A refused connection fails at once.
   absl::Duration connect_timeout = absl::Seconds(5);
@@ -226,6 +227,22 @@ struct Model {
   [[nodiscard]] const ModelVersion* Served() const;
 };
 
+// What runs on the other side, on what, and how much it does. Fields that the machine does not tell are empty or 0.
+struct ServerInfo {
+  std::string build = {};  // "0.1.0+4f6c23c1d2e3"
+  absl::Time start_time = absl::InfinitePast();
+  std::string cpu = {};
+  int logical_cpus = 0;           // that the server may use
+  std::int64_t memory_bytes = 0;  // the machine's, or the server's limit where that is lower
+  std::string os = {};
+  // Over all models: texts accepted for translation and not answered yet, and accepted since the start.
+  std::int64_t texts_in_flight = 0;
+  std::int64_t texts_accepted = 0;
+  // Likewise, pairs to score; and those that were scored since the start.
+  std::int64_t pairs_in_flight = 0;
+  std::int64_t pairs_scored = 0;
+};
+
 // A connection to one server, made by the first call. Thread-safe; cheap to move, not to be copied.
 class Client {
  public:
@@ -266,6 +283,8 @@ class Client {
                                                   const CallOptions& call = {}) const;
   [[nodiscard]] absl::StatusOr<Model> SetServedVersion(const std::string& name, std::int64_t version,
                                                        const CallOptions& call = {}) const;
+
+  [[nodiscard]] absl::StatusOr<ServerInfo> GetServerInfo(const CallOptions& call = {}) const;
 
   [[nodiscard]] const ClientOptions& options() const;
 

@@ -13,6 +13,10 @@ absl::Duration FromProto(const google::protobuf::Duration& duration) {
   return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
 }
 
+absl::Time FromProto(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
 FinishReason FromProto(petit::v1::FinishReason reason) {
   switch (reason) {
     case petit::v1::FINISH_REASON_EOS:
@@ -82,10 +86,7 @@ ModelVersion FromProto(const petit::v1::ModelVersion& proto) {
   version.bytes_in_memory = proto.bytes_in_memory();
   version.bytes_on_disk = proto.bytes_on_disk();
   version.digest = proto.digest();
-  if (proto.has_loaded_at()) {
-    version.loaded_at =
-        absl::FromUnixSeconds(proto.loaded_at().seconds()) + absl::Nanoseconds(proto.loaded_at().nanos());
-  }
+  if (proto.has_loaded_at()) version.loaded_at = FromProto(proto.loaded_at());
   return version;
 }
 
@@ -151,6 +152,20 @@ Model FromProto(const petit::v1::Model& proto) {
     model.language_pairs.push_back({.source = pair.source(), .target = pair.target()});
   }
   return model;
+}
+
+ServerInfo FromProto(const petit::v1::ServerInfo& proto) {
+  ServerInfo info{.build = proto.build(),
+                  .cpu = proto.cpu(),
+                  .logical_cpus = proto.logical_cpus(),
+                  .memory_bytes = proto.memory_bytes(),
+                  .os = proto.os(),
+                  .texts_in_flight = proto.texts_in_flight(),
+                  .texts_accepted = proto.texts_accepted(),
+                  .pairs_in_flight = proto.pairs_in_flight(),
+                  .pairs_scored = proto.pairs_scored()};
+  if (proto.has_start_time()) info.start_time = FromProto(proto.start_time());
+  return info;
 }
 
 std::string ModelStateName(ModelState state) {

@@ -14,6 +14,7 @@ petit::v1::TranslateOptions ToProto(const TranslateOptions& options);
 TextResult FromProto(petit::v1::TranslationResult result);
 ScoreResult FromProto(const petit::v1::ScoreResult& result);
 Model FromProto(const petit::v1::Model& model);
+ServerInfo FromProto(const petit::v1::ServerInfo& info);
 
 }  // namespace petit::client
 

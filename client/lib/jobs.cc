@@ -41,6 +41,14 @@ bool HasEnded(petit::v1::JobState state) {
          state == petit::v1::JOB_STATE_CANCELLED;
 }
 
+const petit::v1::Student* FindStudent(const Job& job, const std::string& arm) {
+  if (arm.empty() && job.spec().arms_size() <= 1 && job.students_size() == 1) return &job.students(0);
+  for (const petit::v1::Student& student : job.students()) {
+    if (arm.empty() ? student.best() : student.arm() == arm) return &student;
+  }
+  return nullptr;
+}
+
 std::string JobName(const std::string& id) { return absl::StrCat("jobs/", absl::StripPrefix(id, "jobs/")); }
 
 struct JobClient::Impl {
@@ -147,6 +155,15 @@ absl::Status JobClient::DeleteJob(const std::string& name, const CallOptions& ca
   return impl_->connection.Call(call, options().timeout, false, [&](grpc::ClientContext* context) {
     return impl_->jobs->DeleteJob(context, request, &response);
   });
+}
+
+absl::StatusOr<Job> JobClient::PublishStudent(const std::string& name, const std::string& arm,
+                                              const std::string& publish_as, const CallOptions& call) const {
+  petit::v1::PublishStudentRequest request;
+  request.set_name(JobName(name));
+  request.set_arm(arm);
+  request.set_publish_as(publish_as);
+  return impl_->CallForJob(&JobService::Stub::PublishStudent, request, options().model_timeout, true, call);
 }
 
 absl::Status JobClient::Watch(const std::string& name, const WatchOptions& watch, const JobEventSink& sink,

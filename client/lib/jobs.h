@@ -45,6 +45,8 @@ using JobEventSink = std::function<absl::Status(const petit::v1::JobEvent& event
 std::string JobStateName(petit::v1::JobState state);
 // SUCCEEDED, FAILED or CANCELLED.
 [[nodiscard]] bool HasEnded(petit::v1::JobState state);
+// The student of `arm`; of an empty arm the best, or the only one. Null where there is none.
+[[nodiscard]] const petit::v1::Student* FindStudent(const petit::v1::Job& job, const std::string& arm = "");
 // "jobs/ID" of an ID with or without "jobs/".
 std::string JobName(const std::string& id);
 
@@ -70,6 +72,13 @@ class JobClient {
   // The next two are for the caller to repeat: a second one would find the job changed by the first.
   [[nodiscard]] absl::StatusOr<petit::v1::Job> CancelJob(const std::string& name, const CallOptions& call = {}) const;
   [[nodiscard]] absl::Status DeleteJob(const std::string& name, const CallOptions& call = {}) const;
+
+  // Makes the student of `arm` (empty: the best) that an ended job has kept the next version of the model `publish_as`,
+  // and serves it; where it is one already, serves that one. Within model_timeout; repeated as calls that change
+  // nothing are. FindStudent(job, arm)->published_as() of the result is "MODEL/VERSION".
+  [[nodiscard]] absl::StatusOr<petit::v1::Job> PublishStudent(const std::string& name, const std::string& arm,
+                                                              const std::string& publish_as,
+                                                              const CallOptions& call = {}) const;
 
   // Gives `sink`, on the calling thread, each event once and in order: first those that have happened, then the others
   // as they happen. OK once the job has ended. A lost connection is made again, with the retry policy's backoff, and

@@ -98,6 +98,11 @@ petit::v1::CreateJobRequest FakeJobServer::last_create() const {
   return last_create_;
 }
 
+petit::v1::PublishStudentRequest FakeJobServer::last_publish() const {
+  const std::lock_guard lock(mutex_);
+  return last_publish_;
+}
+
 int FakeJobServer::job_count() const {
   const std::lock_guard lock(mutex_);
   return static_cast<int>(jobs_.size());
@@ -187,6 +192,38 @@ grpc::Status FakeJobServer::DeleteJob(grpc::ServerContext* context, const petit:
     return {grpc::StatusCode::FAILED_PRECONDITION, absl::StrCat(request->name(), " has not ended")};
   }
   jobs_.erase(found);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeJobServer::PublishStudent(grpc::ServerContext* context,
+                                           const petit::v1::PublishStudentRequest* request, Job* response) {
+  ++publish_calls;
+  Sign(context);
+  const std::lock_guard lock(mutex_);
+  last_publish_ = *request;
+  std::map<std::string, Entry>::iterator found;
+  grpc::Status status = Find(request->name(), &found);
+  if (!status.ok()) return status;
+  Job& job = found->second.job;
+  if (!Ended(job)) return {grpc::StatusCode::FAILED_PRECONDITION, absl::StrCat(job.name(), " has not ended")};
+  const std::string& model = request->publish_as();
+  if (model == "nobody") return {grpc::StatusCode::NOT_FOUND, "publish_as: there is no model 'nobody'"};
+  const auto student = std::find_if(job.mutable_students()->begin(), job.mutable_students()->end(), [&](auto& one) {
+    return request->arm().empty() ? one.best() : one.arm() == request->arm();
+  });
+  if (student == job.mutable_students()->end()) {
+    return {grpc::StatusCode::INVALID_ARGUMENT, absl::StrCat("arm: there is no arm '", request->arm(), "'")};
+  }
+  std::vector<std::string>& versions = versions_[model];
+  const std::string mark = absl::StrCat(job.name(), " ", student->arm());
+  auto version = std::find(versions.begin(), versions.end(), mark);
+  if (version == versions.end()) version = versions.insert(version, mark);
+  student->set_published_as(absl::StrCat(model, "/", version - versions.begin() + 1));
+  if (lose_answers > 0) {
+    --lose_answers;
+    return {grpc::StatusCode::UNAVAILABLE, "the answer is lost"};
+  }
+  *response = job;
   return grpc::Status::OK;
 }
 

@@ -36,18 +36,20 @@ class FakeJobServer final : public petit::v1::JobService::Service {
   // The next streams end with `status` after so many events each.
   void BreakStreams(std::vector<int> after_events,
                     grpc::Status status = {grpc::StatusCode::UNAVAILABLE, "the server is draining"});
-  // The next calls of CreateJob do their work and then fail, as where the answer is lost.
+  // The next calls of CreateJob and PublishStudent do their work and then fail, as where the answer is lost.
   void LoseAnswers(int count) { lose_answers = count; }
 
   // What came in.
   std::atomic<int> create_calls = 0;
   std::atomic<int> cancel_calls = 0;
+  std::atomic<int> publish_calls = 0;
   std::atomic<int> list_calls = 0;
   std::atomic<int> watching = 0;
   std::atomic<int> lose_answers = 0;
   std::atomic<int> repeat_events = 0;  // the next stream starts so many events before those it was asked for
   [[nodiscard]] std::vector<std::int64_t> watched_after() const;
   [[nodiscard]] petit::v1::CreateJobRequest last_create() const;
+  [[nodiscard]] petit::v1::PublishStudentRequest last_publish() const;
   [[nodiscard]] int job_count() const;
 
   grpc::Status CreateJob(grpc::ServerContext* context, const petit::v1::CreateJobRequest* request,
@@ -60,6 +62,9 @@ class FakeJobServer final : public petit::v1::JobService::Service {
                          petit::v1::Job* response) override;
   grpc::Status DeleteJob(grpc::ServerContext* context, const petit::v1::DeleteJobRequest* request,
                          petit::v1::DeleteJobResponse* response) override;
+  // Students of the job become versions 1, 2, ... of any model but "nobody".
+  grpc::Status PublishStudent(grpc::ServerContext* context, const petit::v1::PublishStudentRequest* request,
+                              petit::v1::Job* response) override;
   grpc::Status WatchJob(grpc::ServerContext* context, const petit::v1::WatchJobRequest* request,
                         grpc::ServerWriter<petit::v1::JobEvent>* writer) override;
 
@@ -78,6 +83,8 @@ class FakeJobServer final : public petit::v1::JobService::Service {
   grpc::Status break_status_;
   std::vector<std::int64_t> watched_after_;
   petit::v1::CreateJobRequest last_create_;
+  petit::v1::PublishStudentRequest last_publish_;
+  std::map<std::string, std::vector<std::string>> versions_;  // of a model: "jobs/ID ARM" of each
   bool stopping_ = false;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;

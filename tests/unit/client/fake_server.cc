@@ -42,6 +42,17 @@ petit::v1::Model MakeModel(const std::string& name, const std::string& precision
   return model;
 }
 
+petit::v1::ServerInfo MakeInfo() {
+  petit::v1::ServerInfo info;
+  info.set_build("0.1.0+fake");
+  info.mutable_start_time()->set_seconds(1700000000);
+  info.set_cpu("Abacus 3000");
+  info.set_logical_cpus(8);
+  info.set_memory_bytes(std::int64_t{16} << 30);
+  info.set_os("Fake GNU/Linux 12");
+  return info;
+}
+
 void Sign(grpc::ServerContext* context) { context->AddTrailingMetadata("x-request-id", "request-7"); }
 
 // gRPC's synchronous server tells of a cancelled unary call to nobody who does not ask.
@@ -52,7 +63,7 @@ grpc::Status Hang(grpc::ServerContext* context) {
 
 }  // namespace
 
-FakeServer::FakeServer(FakeBehaviour behaviour, int port) : behaviour_(std::move(behaviour)) {
+FakeServer::FakeServer(FakeBehaviour behaviour, int port) : behaviour_(std::move(behaviour)), info_(MakeInfo()) {
   models_ = {MakeModel("teacher", "FP32", 4000000), MakeModel("student", "INT8", 1000000)};
   grpc::ServerBuilder builder;
   builder.AddListeningPort(absl::StrCat("127.0.0.1:", port), grpc::InsecureServerCredentials(), &port_);
@@ -78,6 +89,11 @@ petit::v1::ScoreRequest FakeServer::last_score() const {
   return last_score_;
 }
 
+void FakeServer::SetInfo(petit::v1::ServerInfo info) {
+  const std::lock_guard lock(mutex_);
+  info_ = std::move(info);
+}
+
 bool FakeServer::ShouldFail() {
   const std::lock_guard lock(mutex_);
   return failed_calls_++ < behaviour_.fail_calls;
@@ -101,6 +117,7 @@ petit::v1::TranslationResult FakeServer::TranslateText(const petit::v1::Translat
     result.mutable_error()->add_details()->PackFrom(info);
     return result;
   }
+  ++texts_translated_;
   petit::v1::Translation& translation = *result.mutable_translation();
   translation.set_text(absl::AsciiStrToUpper(text));
   translation.set_score(-0.5F);
@@ -206,6 +223,7 @@ grpc::Status FakeServer::Score(grpc::ServerContext* context, const petit::v1::Sc
       result->mutable_error()->set_message("bad pair");
       continue;
     }
+    ++pairs_scored_;
     // One token per word of the target.
     for (const auto& word : absl::StrSplit(pair.target(), ' ', absl::SkipEmpty())) {
       result->mutable_score()->add_target_ids(static_cast<int>(word.size()));
@@ -268,6 +286,18 @@ grpc::Status FakeServer::SetServedVersion(grpc::ServerContext* context,
   grpc::Status status = Find(request->name(), response);
   response->set_served_version(request->version());
   return status;
+}
+
+grpc::Status FakeServer::GetServerInfo(grpc::ServerContext* context, const petit::v1::GetServerInfoRequest* /*request*/,
+                                       petit::v1::ServerInfo* response) {
+  ++info_calls;
+  Sign(context);
+  if (ShouldFail()) return behaviour_.fail_status;
+  const std::lock_guard lock(mutex_);
+  *response = info_;
+  response->set_texts_accepted(info_.texts_accepted() + texts_translated_);
+  response->set_pairs_scored(info_.pairs_scored() + pairs_scored_);
+  return grpc::Status::OK;
 }
 
 }  // namespace petit::client

@@ -44,8 +44,13 @@ class FakeServer final : public petit::v1::TranslationService::Service, public p
   std::atomic<int> hanging = 0;
   std::atomic<int> cancelled_calls = 0;
   std::atomic<int> model_calls = 0;
+  std::atomic<int> info_calls = 0;
   [[nodiscard]] petit::v1::TranslateOptions last_options() const;
   [[nodiscard]] petit::v1::ScoreRequest last_score() const;
+
+  // What GetServerInfo tells from now on, plus the texts translated and pairs scored since the start. At first it tells
+  // of a machine of its own invention.
+  void SetInfo(petit::v1::ServerInfo info);
 
   grpc::Status Translate(grpc::ServerContext* context, const petit::v1::TranslateRequest* request,
                          petit::v1::TranslateResponse* response) override;
@@ -64,6 +69,8 @@ class FakeServer final : public petit::v1::TranslationService::Service, public p
                            petit::v1::Model* response) override;
   grpc::Status SetServedVersion(grpc::ServerContext* context, const petit::v1::SetServedVersionRequest* request,
                                 petit::v1::Model* response) override;
+  grpc::Status GetServerInfo(grpc::ServerContext* context, const petit::v1::GetServerInfoRequest* request,
+                             petit::v1::ServerInfo* response) override;
 
  private:
   petit::v1::TranslationResult TranslateText(const petit::v1::TranslateOptions& options, const std::string& text);
@@ -76,6 +83,9 @@ class FakeServer final : public petit::v1::TranslationService::Service, public p
   int failed_calls_ = 0;
   petit::v1::TranslateOptions last_options_;
   petit::v1::ScoreRequest last_score_;
+  petit::v1::ServerInfo info_;
+  int texts_translated_ = 0;
+  int pairs_scored_ = 0;
   std::vector<petit::v1::Model> models_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
