@@ -12,7 +12,6 @@
 namespace petit::distill {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
