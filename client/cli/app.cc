@@ -64,6 +64,7 @@ int RunPetit(const std::vector<std::string>& arguments, Io& io) {
   Invocation invocation;
   AddTranslateCommand(app, invocation);
   AddModelsCommand(app, invocation);
+  AddInfoCommand(app, invocation);
   AddJobsCommand(app, invocation);
   AddEvalCommand(app, invocation);
   AddScoreCommand(app, invocation);

@@ -91,6 +91,7 @@ std::string Describe(const absl::Status& status);
 
 void AddTranslateCommand(CLI::App& app, Invocation& invocation);
 void AddModelsCommand(CLI::App& app, Invocation& invocation);
+void AddInfoCommand(CLI::App& app, Invocation& invocation);
 void AddJobsCommand(CLI::App& app, Invocation& invocation);
 void AddEvalCommand(CLI::App& app, Invocation& invocation);
 void AddScoreCommand(CLI::App& app, Invocation& invocation);

@@ -1,4 +1,4 @@
-// petit jobs create|list|get|watch|cancel|delete
+// petit jobs create|list|get|watch|publish|cancel|delete
 #include <CLI/CLI.hpp>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -34,6 +34,8 @@ struct JobsFlags {
   std::string id;
   std::string spec;
   std::string request_id;
+  std::string arm;
+  std::string publish_as;
   std::int64_t after = 0;
   std::int64_t limit = 0;
   bool watch = false;
@@ -114,6 +116,15 @@ int Get(const client::JobClient& client, const JobsFlags& flags, Io& io) {
 int Watch(const client::JobClient& client, const JobsFlags& flags, Io& io) {
   return WatchJob(client, flags.id, {.after_sequence = flags.after, .json = flags.json, .quiet = flags.common.quiet},
                   io);
+}
+
+int Publish(const client::JobClient& client, const JobsFlags& flags, Io& io) {
+  const absl::StatusOr<Job> job = client.PublishStudent(flags.id, flags.arm, flags.publish_as, CallFor(io));
+  if (!job.ok()) return Fail(io, job.status());
+  const petit::v1::Student* const student = client::FindStudent(*job, flags.arm);
+  if (student == nullptr) return Fail(io, absl::InternalError("the server's answer lacks the published student"));
+  *io.out << student->published_as() << std::endl;
+  return kExitOk;
 }
 
 int Cancel(const client::JobClient& client, const JobsFlags& flags, Io& io) {
@@ -214,12 +225,30 @@ void AddWatch(CLI::App& jobs, Invocation& invocation) {
       ->check(AtLeast(0));
 }
 
+void AddPublish(CLI::App& jobs, Invocation& invocation) {
+  const auto flags = std::make_shared<JobsFlags>();
+  CLI::App& publish =
+      Add(jobs, flags, invocation,
+          {.name = "publish",
+           .description = "Serves a student that an ended job has kept, and prints MODEL/VERSION.\n"
+                          "\n"
+                          "It becomes the model's next version; where it is one already, that one is served again.\n"
+                          "Several models, each with an arm of its own, can be compared side by side.",
+           .example = "petit jobs publish 7f3a --arm alpha-0.5 --as distilled",
+           .run = Publish,
+           .timeout_s = kLongTimeoutSeconds});
+  publish.add_option("--arm", flags->arm, "The student's arm; default: the best")->type_name("ARM");
+  publish.add_option("--as", flags->publish_as, "The model that it becomes a version of")
+      ->required()
+      ->type_name("MODEL");
+}
+
 }  // namespace
 
 void AddJobsCommand(CLI::App& app, Invocation& invocation) {
   CLI::App& jobs = *app.add_subcommand(
       "jobs",
-      "Makes, watches and cancels distillation jobs.\n"
+      "Makes, watches, publishes and cancels distillation jobs.\n"
       "\n"
       "A job trains students of a model that the server serves, and may publish the best of them as the next version\n"
       "of another.");
@@ -228,6 +257,7 @@ void AddJobsCommand(CLI::App& app, Invocation& invocation) {
                           "  petit jobs create --spec job.textproto --watch\n"
                           "  petit jobs list\n"
                           "  petit jobs watch 7f3a\n"
+                          "  petit jobs publish 7f3a --arm alpha-0.5 --as distilled\n"
                           "  petit jobs cancel 7f3a\n\n") +
               kJobsExitCodesHelp);
   AddCreate(jobs, invocation);
@@ -239,6 +269,7 @@ void AddJobsCommand(CLI::App& app, Invocation& invocation) {
        .run = Get,
        .json_help = "JSON in place of text"});
   AddWatch(jobs, invocation);
+  AddPublish(jobs, invocation);
   Add(jobs, std::make_shared<JobsFlags>(), invocation,
       {.name = "cancel",
        .description = "Cancels a job. What it had checkpointed is kept.",

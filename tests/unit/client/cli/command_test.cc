@@ -14,6 +14,7 @@ namespace {
 using client::FakeServer;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 std::vector<std::string> Translate(const FakeServer& server, std::vector<std::string> more) {
   std::vector<std::string> arguments = {"translate", "--server", server.address(), "--model", "student"};
@@ -27,11 +28,13 @@ TEST(Petit, PrintsVersionAndHelp) {
                                                                                          {"translate", "--help"},
                                                                                          {"models", "--help"},
                                                                                          {"models", "load", "-h"},
+                                                                                         {"info", "--help"},
                                                                                          {"eval", "--help"},
                                                                                          {"score", "--help"},
                                                                                          {"jobs", "--help"},
                                                                                          {"jobs", "create", "--help"},
                                                                                          {"jobs", "watch", "--help"},
+                                                                                         {"jobs", "publish", "--help"},
                                                                                          {"data", "demo", "--help"},
                                                                                          {"completion", "--help"}}) {
     const CliResult result = RunCli(arguments);
@@ -42,7 +45,7 @@ TEST(Petit, PrintsVersionAndHelp) {
 }
 
 TEST(Petit, EveryHelpOfACommandThatAsksAServerTellsItsExitCodes) {
-  for (const char* command : {"translate", "models", "jobs", "eval"}) {
+  for (const char* command : {"translate", "models", "info", "jobs", "eval"}) {
     EXPECT_THAT(RunCli({command, "--help"}).out, HasSubstr("3    no server answers")) << command;
   }
 }
@@ -245,6 +248,36 @@ TEST(ModelsCommand, ChangesModels) {
   const CliResult result = RunCli({"models", "get", "nobody", at[0], at[1]});
   EXPECT_EQ(result.code, kExitServerError);
   EXPECT_THAT(result.err, HasSubstr("NOT_FOUND: there is no model 'nobody'"));
+}
+
+TEST(InfoCommand, ShowsTheServersMachineAndItsWork) {
+  FakeServer server;
+  const std::vector<std::string> at = {"--server", server.address()};
+  EXPECT_EQ(RunCli(Translate(server, {"one", "two"})).code, kExitOk);
+  CliResult result = RunCli({"info", at[0], at[1]});
+  EXPECT_EQ(result.code, kExitOk) << result.err;
+  EXPECT_THAT(result.out, StartsWith("build:    0.1.0+fake\nstarted:  2023-11-1"));
+  EXPECT_THAT(result.out, HasSubstr("\ncpu:      Abacus 3000\ncpus:     8\nmemory:   17.2 GB\n"));
+  EXPECT_THAT(result.out, HasSubstr("\ntexts:    0 in flight, 2 accepted\npairs:    0 in flight, 0 scored\n"));
+  result = RunCli({"info", "--json", at[0], at[1]});
+  EXPECT_EQ(nlohmann::json::parse(result.out), nlohmann::json({{"build", "0.1.0+fake"},
+                                                               {"start_time", "2023-11-14T22:13:20+00:00"},
+                                                               {"cpu", "Abacus 3000"},
+                                                               {"logical_cpus", 8},
+                                                               {"memory_bytes", std::int64_t{16} << 30},
+                                                               {"os", "Fake GNU/Linux 12"},
+                                                               {"texts_in_flight", 0},
+                                                               {"texts_accepted", 2},
+                                                               {"pairs_in_flight", 0},
+                                                               {"pairs_scored", 0}}));
+}
+
+TEST(InfoCommand, LeavesOutWhatTheServerDoesNotKnow) {
+  FakeServer server;
+  server.SetInfo({});
+  const CliResult result = RunCli({"info", "--server", server.address()});
+  EXPECT_EQ(result.code, kExitOk) << result.err;
+  EXPECT_THAT(result.out, StartsWith("build:    -\nstarted:  -\ncpu:      -\ncpus:     -\nmemory:   -\nos:       -\n"));
 }
 
 TEST(Petit, EndsQuietlyWhereNobodyReadsItsOutput) {

@@ -180,6 +180,45 @@ TEST(JobsCancelAndDelete, SayWhatHappened) {
   EXPECT_EQ(server.job_count(), 1);
 }
 
+void AddStudents(FakeJobServer& server, const std::string& name) {
+  petit::v1::Job job;
+  job.set_name(name);
+  job.set_state(petit::v1::JOB_STATE_SUCCEEDED);
+  for (const char* arm : {"low", "high"}) {
+    job.mutable_spec()->add_arms()->set_name(arm);
+    job.add_students()->set_arm(arm);
+  }
+  job.mutable_students(1)->set_best(true);
+  server.SetJob(job);
+}
+
+TEST(JobsPublish, PrintsTheVersionAlone) {
+  FakeJobServer server;
+  AddStudents(server, "jobs/a");
+  CliResult result = Jobs(server, {"publish", "a", "--arm", "low", "--as", "student"});
+  EXPECT_EQ(result.code, kExitOk) << result.err;
+  EXPECT_EQ(result.out, "student/1\n");
+  EXPECT_THAT(result.err, IsEmpty());
+  EXPECT_EQ(server.last_publish().name(), "jobs/a");
+  EXPECT_EQ(server.last_publish().arm(), "low");
+  // Without --arm the best.
+  EXPECT_EQ(Jobs(server, {"publish", "jobs/a", "--as", "student"}).out, "student/2\n");
+  EXPECT_EQ(Jobs(server, {"publish", "a", "--arm", "low", "--as", "student"}).out, "student/1\n");
+}
+
+TEST(JobsPublish, ReportsWhatCannotBePublished) {
+  FakeJobServer server;
+  AddStudents(server, "jobs/a");
+  EXPECT_EQ(Jobs(server, {"publish", "a"}).code, kExitUsage) << "--as is wanted";
+  CliResult result = Jobs(server, {"publish", "a", "--arm", "none", "--as", "student"});
+  EXPECT_EQ(result.code, kExitServerError);
+  EXPECT_THAT(result.err, HasSubstr("INVALID_ARGUMENT: arm: there is no arm 'none'"));
+  result = Jobs(server, {"publish", "a", "--as", "nobody"});
+  EXPECT_EQ(result.code, kExitServerError);
+  EXPECT_THAT(result.err, HasSubstr("NOT_FOUND"));
+  EXPECT_THAT(result.out, IsEmpty());
+}
+
 TEST(JobsWatch, PrintsALineAnEvent) {
   FakeJobServer server;
   AddRun(server, "jobs/a", petit::v1::JOB_STATE_SUCCEEDED);

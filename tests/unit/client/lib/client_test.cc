@@ -295,6 +295,36 @@ TEST(Client, ChangesModels) {
   EXPECT_EQ(client.SetServedVersion("student", 2)->served_version, 2);
 }
 
+TEST(Client, TellsOfTheServer) {
+  FakeServer server({.fail_calls = 1});
+  const Client client = Connect(server.address());
+  const auto before = client.GetServerInfo();
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_EQ(server.info_calls, 2) << "it changes nothing, so it is repeated";
+  EXPECT_EQ(before->build, "0.1.0+fake");
+  EXPECT_EQ(before->start_time, absl::FromUnixSeconds(1700000000));
+  EXPECT_EQ(before->cpu, "Abacus 3000");
+  EXPECT_EQ(before->logical_cpus, 8);
+  EXPECT_EQ(before->memory_bytes, std::int64_t{16} << 30);
+  EXPECT_EQ(before->os, "Fake GNU/Linux 12");
+  EXPECT_EQ(before->texts_accepted, 0);
+  ASSERT_TRUE(client.Translate({"one", "bad", "two"}, kOptions).ok());
+  ASSERT_TRUE(client.Score({{"a", "b"}}, {.model = "student"}).ok());
+  const auto after = client.GetServerInfo();
+  ASSERT_TRUE(after.ok()) << after.status();
+  EXPECT_EQ(after->texts_accepted, 2);
+  EXPECT_EQ(after->pairs_scored, 1);
+  petit::v1::ServerInfo busy;
+  busy.set_texts_in_flight(3);
+  busy.set_pairs_in_flight(4);
+  server.SetInfo(busy);
+  const auto told = client.GetServerInfo();
+  ASSERT_TRUE(told.ok()) << told.status();
+  EXPECT_EQ(told->texts_in_flight, 3);
+  EXPECT_EQ(told->pairs_in_flight, 4);
+  EXPECT_EQ(told->start_time, absl::InfinitePast());
+}
+
 TEST(Client, OnlyARefusalOrAnUnknownHostIsFinalAmongConnectFailures) {
   const auto status_of = [](const std::string& reason) {
     const grpc::ClientContext context;

@@ -130,6 +130,43 @@ TEST(JobClient, CancelsAndDeletes) {
   EXPECT_EQ(server.job_count(), 0);
 }
 
+TEST(JobClient, PublishesAStudentOnceWhereAnswersAreLost) {
+  FakeJobServer server;
+  AddEndedJob(server, "jobs/j", 1);
+  petit::v1::Job job = *Connect(server.address()).GetJob("j");
+  for (const char* arm : {"a", "b"}) {
+    job.mutable_spec()->add_arms()->set_name(arm);
+    job.add_students()->set_arm(arm);
+  }
+  server.SetJob(job);
+  server.LoseAnswers(2);
+  const auto published = Connect(server.address()).PublishStudent("j", "b", "student");
+  ASSERT_TRUE(published.ok()) << published.status();
+  EXPECT_EQ(server.publish_calls, 3);
+  EXPECT_EQ(server.last_publish().name(), "jobs/j");
+  EXPECT_EQ(server.last_publish().publish_as(), "student");
+  EXPECT_EQ(FindStudent(*published, "b")->published_as(), "student/1");
+  EXPECT_EQ(FindStudent(*published, "a")->published_as(), "");
+  EXPECT_EQ(Connect(server.address()).PublishStudent("j", "c", "student").status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(JobClient, FindsTheStudentOfAnArmOrTheBest) {
+  petit::v1::Job job;
+  EXPECT_EQ(FindStudent(job), nullptr);
+  job.mutable_spec()->add_arms()->set_name("a");
+  job.add_students()->set_arm("a");
+  EXPECT_EQ(FindStudent(job), &job.students(0)) << "the only one";
+  job.mutable_spec()->add_arms()->set_name("b");
+  EXPECT_EQ(FindStudent(job), nullptr) << "the other arm may have been the best";
+  job.add_students()->set_arm("b");
+  EXPECT_EQ(FindStudent(job), nullptr);
+  job.mutable_students(1)->set_best(true);
+  EXPECT_EQ(FindStudent(job), &job.students(1));
+  EXPECT_EQ(FindStudent(job, "a"), &job.students(0));
+  EXPECT_EQ(FindStudent(job, "c"), nullptr);
+}
+
 TEST(Watch, GivesEveryEventOnceAndInOrder) {
   FakeJobServer server;
   AddEndedJob(server, "jobs/a", 3);
