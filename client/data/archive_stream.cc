@@ -72,6 +72,9 @@ absl::StatusOr<std::unique_ptr<ArchiveStream>> ArchiveStream::OpenCompressed(Raw
   if (archive_read_open(state->handle, state.get(), nullptr, State::ReadRaw, nullptr) != ARCHIVE_OK) {
     return state->Damaged();
   }
+  if (archive_filter_code(state->handle, 0) == ARCHIVE_FILTER_NONE) {  // it would come as it is
+    return absl::DataLossError(absl::StrCat(state->path, " is damaged: it begins as xz and zstd do and is neither"));
+  }
   struct archive_entry* entry = nullptr;
   const int code = archive_read_next_header(state->handle, &entry);
   state->at_end = code == ARCHIVE_EOF;  // compressed nothing

@@ -135,7 +135,7 @@ void ExpectFlippedBitsAreSeen(const TemporaryDirectory& home, const std::string&
   const std::string text = ReadAll(home.Write("a", whole)).text;
   int errors = 0;
   int tries = 0;
-  for (std::size_t at = 4; at < whole.size(); at += step, ++tries) {
+  for (std::size_t at = 6; at < whole.size(); at += step, ++tries) {
     std::string damaged = whole;
     damaged[at] = static_cast<char>(damaged[at] ^ 0x10);
     const Content content = ReadAll(home.Write("a", damaged));
