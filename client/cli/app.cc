@@ -21,6 +21,7 @@ constexpr char kFooter[] =
     "  petit jobs create --spec job.textproto --watch\n"
     "  petit eval test.tsv --model teacher --model student\n"
     "  petit score french.txt reference.txt\n"
+    "  petit report results.json\n"
     "\n"
     "`petit COMMAND --help` tells all about a command. Environment: PETIT_SERVER is the server to ask, PETIT_MODEL\n"
     "the model to use.";
@@ -68,6 +69,7 @@ int RunPetit(const std::vector<std::string>& arguments, Io& io) {
   AddJobsCommand(app, invocation);
   AddEvalCommand(app, invocation);
   AddScoreCommand(app, invocation);
+  AddReportCommand(app, invocation);
   AddDataCommand(app, invocation);
   AddCompletionCommand(app, invocation);
   try {
