@@ -67,7 +67,7 @@ std::optional<Comparison> CompareBleu(const Results& results, const Result& left
   const std::optional<Interval> theirs = IntervalOf(right.bleu);
   bool differ = false;
   if (p) {
-    differ = *p < 1 - results.settings.confidence;
+    differ = *p < 1 - results.settings.confidence - 1e-9;  // 1 - 0.95 is a little more than 0.05
     comparison.evidence = PEquals(*p);
   } else if (ours && theirs) {
     differ = ours->low > theirs->high || theirs->low > ours->high;

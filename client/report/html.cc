@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxExamples = 10;
 constexpr std::size_t kMaxFailures = 50;  // of a model on a set
-constexpr std::size_t kLongTable = 8; // rows; a chart's table beyond is folded
+constexpr std::size_t kLongTable = 5;     // rows; a chart's table beyond is folded
 constexpr char kStamp[] = "RANDOM WEIGHTS";
 
 class Page {
@@ -153,11 +153,11 @@ void Page::AddCharts(const std::vector<Chart>& charts) {
   Add("<div class=\"charts\">\n");
   for (const Chart& chart : charts) {
     charts_.push_back({{"id", chart.id}, {"spec", chart.spec}});
-    Add(absl::StrCat("<figure aria-labelledby=\"", chart.id, "-title\">\n<figcaption><h3 id=\"", chart.id, "-title\">",
-                     EscapeHtml(chart.title), "</h3>"));
+    Add(absl::StrCat("<figure aria-labelledby=\"", chart.id, "-title\">\n<div class=\"plot\"><h3 id=\"", chart.id,
+                     "-title\">", EscapeHtml(chart.title), "</h3>"));
     if (!chart.note.empty()) Add(absl::StrCat("<p class=\"note\">", EscapeHtml(chart.note), "</p>"));
-    Add(absl::StrCat("</figcaption>\n<div class=\"chart\" id=\"", chart.id, "\" role=\"img\" aria-label=\"",
-                     EscapeHtml(chart.description), "\"></div>\n", LegendHtml(chart.legend)));
+    Add(absl::StrCat("\n<div class=\"chart\" id=\"", chart.id, "\" role=\"img\" aria-label=\"",
+                     EscapeHtml(chart.description), "\"></div>\n", LegendHtml(chart.legend), "</div>\n"));
     const std::string table = TableHtml(chart.table);
     Add(chart.table.rows.size() > kLongTable
             ? Folded(absl::StrCat("The numbers, ", chart.table.rows.size(), " rows"), table)
@@ -192,10 +192,13 @@ void Page::AddChartSections() {
 void Page::AddHypothesis(const Example& example, const Hypothesis& hypothesis, const std::string& language) {
   Add(absl::StrCat("<div class=\"hypothesis\"><h4>", EscapeHtml(LabelOf(results_, hypothesis.model)), "<span>",
                    hypothesis.bleu ? "BLEU " + Fixed(hypothesis.bleu, 1) : "", "</span></h4>\n<p", language, ">"));
+  Span before = Span::kSame;
   for (const DiffPart& part : DiffWords(hypothesis.text, example.reference)) {
     const std::size_t space = part.text.find_first_not_of(" \t\n\r\v\f");
     const std::string text = EscapeHtml(part.text.substr(space));
-    if (space > 0) Add(" ");
+    // The first words of both texts have no space before them.
+    if (space > 0 || (part.span != Span::kSame && before != Span::kSame)) Add(" ");
+    before = part.span;
     if (part.span == Span::kSame) Add(text);
     if (part.span == Span::kExtra) Add(absl::StrCat("<mark>", text, "</mark>"));
     if (part.span == Span::kMissing) Add(absl::StrCat("<del>", text, "</del>"));

@@ -81,7 +81,8 @@ Chart LatencyChart(const Results& results, const Place& place, const std::vector
   spec["data"] = {{"values", values}};
   json x = Field("ms", "quantitative", "Latency, ms (logarithmic)");
   x["scale"] = {{"type", "log"}, {"nice", false}};
-  x["axis"] = {{"tickCount", 5}, {"labelOverlap", "greedy"}, {"format", "~g"}, {"grid", false}, {"ticks", true}};
+  x["axis"] = {{"tickCount", 5}, {"labelOverlap", "greedy"}, {"format", "~g"}, {"grid", false},
+               {"ticks", true},  {"labelBound", true}};
   json y = Field("share", "quantitative", "Sentences in the bin");
   y["axis"] = {{"format", ".0%"}, {"tickCount", 5}};
   json color = Field("model", "nominal", "");
@@ -101,7 +102,10 @@ Chart LatencyChart(const Results& results, const Place& place, const std::vector
   return {absl::StrCat("latency-", number),
           where,
           description,
-          "All passes together; each step is a bin, and bins are equally wide on the logarithmic axis.", spec, legend, table};
+          "All passes together; each step is a bin, and bins are equally wide on the logarithmic axis.",
+          spec,
+          legend,
+          table};
 }
 
 }  // namespace

@@ -164,7 +164,8 @@ std::optional<Chart> TradeOff(const Results& results, const Axis& axis, const st
   spec["data"] = {{"values", values}};
   json x = Field("cost", "quantitative", absl::StrCat(axis.cost, axis.unit));
   x["scale"] = {{"type", "log"}, {"nice", false}, {"padding", 24}};
-  x["axis"] = {{"tickCount", 4}, {"labelOverlap", "greedy"}, {"format", "~g"}, {"grid", false}, {"ticks", true}};
+  x["axis"] = {{"tickCount", 4}, {"labelOverlap", "greedy"}, {"format", "~g"}, {"grid", false},
+               {"ticks", true},  {"labelBound", true}};
   json y = Field("score", "quantitative", "BLEU");
   y["scale"] = {{"zero", false}, {"padding", 10}};
   json low = y;

@@ -81,17 +81,17 @@ Table ModelTable(const Results& results) {
                {"× teacher", true, "memory to the teacher's"},
                {"Disk", true, ""},
                {"× teacher", true, "disk to the teacher's"},
-               {"Bytes in memory", true, ""},
+
                {"Version", true, ""},
                {"Digest", false, ""},
                {"Server", false, ""}},
               {}};
   for (const Model& model : results.models) {
-    table.rows.push_back(
-        {model.label, model.name, RoleText(model.role), model.alpha ? absl::StrCat(*model.alpha) : kMissing,
-         model.precision, model.executor, model.device, Integer(model.parameters), Bytes(model.bytes_in_memory),
-         Ratio(model.memory_ratio), Bytes(model.bytes_on_disk), Ratio(model.disk_ratio), Integer(model.bytes_in_memory),
-         Integer(model.version), model.digest.substr(0, 12), model.server});
+    table.rows.push_back({model.label, model.name, RoleText(model.role),
+                          model.alpha ? absl::StrCat(*model.alpha) : kMissing, model.precision, model.executor,
+                          model.device, Integer(model.parameters), Bytes(model.bytes_in_memory),
+                          Ratio(model.memory_ratio), Bytes(model.bytes_on_disk), Ratio(model.disk_ratio),
+                          Integer(model.version), model.digest.substr(0, 12), model.server});
   }
   return table;
 }

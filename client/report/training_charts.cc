@@ -27,12 +27,12 @@ std::string ArmLabel(const Job& job, const std::string& arm) {
 // A model that an arm became has the same colour in the charts of models.
 Series ArmSeries(const Results& results, const Job& job) {
   Series series;
+  std::size_t next = results.models.size();
   const auto put = [&](const std::string& name, const std::string& model) {
     if (std::find(series.names.begin(), series.names.end(), name) != series.names.end()) return;
     const Model* found = FindModel(results, model);
     series.names.push_back(name);
-    series.indexes.push_back(found == nullptr ? results.models.size() + series.names.size() - 1
-                                              : static_cast<std::size_t>(found - results.models.data()));
+    series.indexes.push_back(found == nullptr ? next++ : static_cast<std::size_t>(found - results.models.data()));
   };
   for (const Arm& arm : job.arms) put(ArmLabel(arm), arm.model);
   for (const CurvePoint& point : job.curves) put(ArmLabel(job, point.arm), "");
@@ -86,12 +86,14 @@ json StepAxis() {
 struct LossKind {
   const char* id;
   const char* name;
+  const char* axis;
   std::optional<double> CurvePoint::*curve;
   std::optional<double> DevPoint::*dev;
 };
 
-constexpr LossKind kLosses[] = {{"ce", "Cross-entropy", &CurvePoint::cross_entropy, &DevPoint::cross_entropy},
-                                {"kl", "KL divergence from the teacher", &CurvePoint::kl, &DevPoint::kl}};
+constexpr LossKind kLosses[] = {
+    {"ce", "Cross-entropy", "Cross-entropy, nats per token", &CurvePoint::cross_entropy, &DevPoint::cross_entropy},
+    {"kl", "KL divergence from the teacher", "KL, nats per token", &CurvePoint::kl, &DevPoint::kl}};
 
 std::optional<Chart> LossChart(const Results& results, const Job& job, const std::string& id, const LossKind& kind) {
   json values = json::array();
@@ -115,7 +117,7 @@ std::optional<Chart> LossChart(const Results& results, const Job& job, const std
   const std::string description = absl::StrCat(kind.name, " by step, a line for each alpha, ", job.experiment);
   json spec = BaseSpec(description, 260);
   spec["data"] = {{"values", values}};
-  json y = Field("value", "quantitative", absl::StrCat(kind.name, ", nats per token"));
+  json y = Field("value", "quantitative", kind.axis);
   y["scale"] = {{"zero", false}};
   const Series arms = ArmSeries(results, job);
   json color = Field("arm", "nominal", "");
@@ -135,13 +137,15 @@ std::optional<Chart> LossChart(const Results& results, const Job& job, const std
                        {Field("arm", "nominal", "arm"), Field("what", "nominal", "of"),
                         Field("step", "quantitative", "step"), Field("value", "quantitative", "nats")}}}}}});
   std::vector<LegendEntry> legend;
-  for (std::size_t i = 0; i < arms.names.size(); ++i) legend.push_back({arms.names[i], arms.indexes[i], arms.indexes[i], {}});
+  for (std::size_t i = 0; i < arms.names.size(); ++i)
+    legend.push_back({arms.names[i], arms.indexes[i], arms.indexes[i], {}});
   for (std::size_t i = 0; i < lines.names.size(); ++i) legend.push_back({lines.names[i], {}, {}, lines.indexes[i]});
   return Chart{absl::StrCat(id, "-", kind.id),
                absl::StrCat(kind.name, " by step"),
                description,
                "",
-               spec, legend,
+               spec,
+               legend,
                steps.Make(absl::StrCat(kind.name, " by step, nats per target token"))};
 }
 
@@ -218,7 +222,8 @@ std::optional<Chart> DevChart(const Results& results, const Job& job, const std:
                "Dev BLEU by step",
                description,
                "Triangles: the step of least dev loss, α·KL + (1 − α)·CE; circles: of highest dev BLEU.",
-               spec, legend,
+               spec,
+               legend,
                steps.Make("Dev BLEU by step")};
 }
 

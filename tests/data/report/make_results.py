@@ -20,11 +20,13 @@ SETS = [
 # name, label, role, alpha, precision, parameters, bytes, BLEU on each set, time to the teacher's, KL
 MODELS = [
     ("teacher", "Teacher", "teacher", None, "FP32", 60506624, 242026496, (29.42, 31.08, 24.60), 1.0, 0.0),
-    ("teacher-int8", "Teacher, INT8", "quantized", None, "INT8", 60506624, 84709376, (29.11, 30.70, 23.95), 0.61, 0.021),
+    ("teacher-int8", "Teacher, INT8", "quantized", None, "INT8", 60506624, 84709376, (29.11, 30.70, 23.95), 0.61,
+     0.021),
     ("student", "Student, labels only", "student", 0.0, "FP32", 15614976, 62459904, (21.75, 23.02, 11.40), 0.31, 1.212),
     ("alpha-0.25", "Distilled, α = 0.25", "distilled", 0.25, "FP32", 15614976, 62459904, (24.03, 25.31, 14.38), 0.312,
      0.731),
-    ("alpha-0.5", "Distilled, α = 0.5", "distilled", 0.5, "FP32", 15614976, 62459904, (24.88, 26.04, 15.72), 0.309, 0.604),
+    ("alpha-0.5", "Distilled, α = 0.5", "distilled", 0.5, "FP32", 15614976, 62459904, (24.88, 26.04, 15.72), 0.309,
+     0.604),
     ("alpha-0.5-int8", "Distilled, α = 0.5, INT8", "quantized", 0.5, "INT8", 15614976, 23422464, (24.41, 25.60, 15.10),
      0.22, 0.648),
 ]
@@ -37,7 +39,8 @@ def near(value, spread=0.01):
 
 
 def score(value, half_width, p_value):
-    return {"score": round(value, 4), "mean": near(value, 0.002), "half_width": near(half_width, 0.05), "p_value": p_value}
+    return {"score": round(value, 4), "mean": near(value, 0.002), "half_width": near(half_width, 0.05),
+            "p_value": p_value}
 
 
 def result(model, at):
@@ -56,7 +59,8 @@ def result(model, at):
         "rouge_l": score(24 + bleu * 0.98, 0.74, p), "rouge_l_unicode": score(26 + bleu * 0.98, 0.73, p),
         "kl": {"nats": near(kl * (1.5 if out else 1)), "tokens": pairs * 24} if target == "fr" else None,
         "perplexity": near(math.exp(1.35 + kl * 0.9)),
-        "agreement": None if role == "teacher" else {"exact": near(0.62 * math.exp(-2 * kl)), "bleu": near(92 * math.exp(-kl))},
+        "agreement": None if role == "teacher" else {
+            "exact": near(0.62 * math.exp(-2 * kl)), "bleu": near(92 * math.exp(-kl))},
         "length_ratio": near(0.985), "empty": 0, "truncated": int(3 * kl), "source_unknown_rate": near(0.0012, 0.2),
         "source_tokens": pairs * 22, "target_tokens": pairs * 24, "failures": failures}
 
@@ -67,7 +71,8 @@ def passes(seconds, pairs):
         took = near(seconds, 0.012)
         p50 = took / pairs
         made.append({
-            "seconds": took, "sentences_per_second": round(pairs / took, 3), "tokens_per_second": round(24 * pairs / took, 1),
+            "seconds": took, "sentences_per_second": round(pairs / took, 3),
+            "tokens_per_second": round(24 * pairs / took, 1),
             "latency": {"p50": round(p50 * 0.9, 5), "p95": round(p50 * 2.4, 5), "p99": round(p50 * 3.6, 5)},
             "first_token": {"p50": round(p50 * 0.11, 5), "p95": round(p50 * 0.2, 5), "p99": round(p50 * 0.3, 5)},
             "idle": i > 0 or pairs != 1500})
@@ -115,7 +120,8 @@ def job():
     spec = ('experiment: "distill"\nteacher: "teacher"\nsteps: 1200\narm { alpha: 0 }\narm { alpha: 0.25 }\n'
             'arm { alpha: 0.5 }\narm { alpha: 1 }\n')
     return {"name": "jobs/4f2c", "experiment": "distill", "state": "SUCCEEDED", "seconds": 2710.4, "spec": spec,
-            "arms": [{"arm": f"alpha-{alpha:g}", "alpha": alpha, "learning_rate": 0.004, "model": model} for alpha, model in arms],
+            "arms": [{"arm": f"alpha-{alpha:g}", "alpha": alpha, "learning_rate": 0.004, "model": model}
+                     for alpha, model in arms],
             "curves": curves, "dev": dev}
 
 
@@ -169,11 +175,12 @@ def main():
                        "chrf2": "nrefs:1|bs:1000|seed:12345|case:mixed|eff:yes|nc:6|nw:0|space:no",
                        "rouge_l": "f1|stem:no|tok:ascii", "rouge_l_unicode": "f1|stem:no|tok:unicode"},
         "teacher": "teacher", "baseline": "student", "main_set": "en-fr",
-        "sets": [{"name": name, "source_language": source, "target_language": target, "out_of_domain": out, "pairs": pairs,
-                  "pairs_there": pairs, "skip": 0,
+        "sets": [{"name": name, "source_language": source, "target_language": target, "out_of_domain": out,
+                  "pairs": pairs, "pairs_there": pairs, "skip": 0,
                   "files": [{"path": f"test.{name}.tsv", "sha256": f"{rng.getrandbits(256):064x}"}],
                   "note": "sentences of newspapers" if out else ""} for name, source, target, out, pairs, _ in SETS],
-        "models": [{"name": name, "label": label, "role": role, "alpha": alpha, "server": "127.0.0.1:50051", "version": 1,
+        "models": [{"name": name, "label": label, "role": role, "alpha": alpha, "server": "127.0.0.1:50051",
+                    "version": 1,
                     "digest": f"{rng.getrandbits(256):064x}", "executor": "TORCH", "precision": precision, "device": "cpu",
                     "parameters": parameters, "bytes_in_memory": size, "bytes_on_disk": 4 * parameters + 811204,
                     "memory_ratio": round(size / teacher[6], 4), "disk_ratio": round(parameters / teacher[5], 4)}

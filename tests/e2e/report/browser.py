@@ -116,7 +116,7 @@ class Browser:
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                   mobile=width < 600)
 
-    def prefer(self, theme, media="screen"):
+    def prefer(self, theme, media=""):
         self.call("Emulation.setEmulatedMedia", media=media,
                   features=[{"name": "prefers-color-scheme", "value": theme}])
 
