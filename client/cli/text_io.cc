@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -14,53 +13,10 @@
 
 namespace petit::cli {
 
-std::optional<std::size_t> FindInvalidUtf8(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
-  std::size_t i = 0;
-  while (i < text.size()) {
-    const unsigned lead = byte(i);
-    std::size_t length = 1;
-    // The second byte's range excludes overlong forms, surrogates and what lies beyond U+10FFFF.
-    unsigned low = 0x80;
-    unsigned high = 0xBF;
-    if (lead >= 0xC2 && lead <= 0xDF) {
-      length = 2;
-    } else if (lead >= 0xE0 && lead <= 0xEF) {
-      length = 3;
-      if (lead == 0xE0) low = 0xA0;
-      if (lead == 0xED) high = 0x9F;
-    } else if (lead >= 0xF0 && lead <= 0xF4) {
-      length = 4;
-      if (lead == 0xF0) low = 0x90;
-      if (lead == 0xF4) high = 0x8F;
-    } else if (lead >= 0x80) {
-      return i;
-    }
-    if (length > 1 && (byte(i + 1) < low || byte(i + 1) > high)) return i;
-    for (std::size_t k = 2; k < length; ++k) {
-      if (byte(i + k) < 0x80 || byte(i + k) > 0xBF) return i;
-    }
-    i += length;
-  }
-  return std::nullopt;
-}
-
-bool IsBlank(std::string_view text) { return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos; }
-
-std::string OnOneLine(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-  return text;
-}
-
 LineReader::LineReader(int fd, std::array<int, 2> stop_fds, std::size_t max_line_bytes)
-    : fd_(fd), stop_fds_(stop_fds), max_line_bytes_(max_line_bytes) {}
+    : fd_(fd), stop_fds_(stop_fds), lines_([this] { return Read(); }, max_line_bytes) {}
 
-// Reads some more; false at the end.
-absl::StatusOr<bool> LineReader::Fill() {
-  if (at_end_) return false;
-  buffer_.erase(0, position_);
-  position_ = 0;
+absl::StatusOr<std::string_view> LineReader::Read() {
   pollfd polled[3] = {{.fd = fd_, .events = POLLIN, .revents = 0},
                       {.fd = stop_fds_[0], .events = POLLIN, .revents = 0},
                       {.fd = stop_fds_[1], .events = POLLIN, .revents = 0}};
@@ -69,57 +25,16 @@ absl::StatusOr<bool> LineReader::Fill() {
       if (errno == EINTR) continue;
       return absl::ErrnoToStatus(errno, "cannot wait for input");
     }
-    if (polled[1].revents != 0 || polled[2].revents != 0) {
-      at_end_ = true;
-      buffer_.clear();  // a line that was cut by Ctrl-C is not a line
-      return false;
-    }
-    char chunk[65536];
-    const ssize_t count = read(fd_, chunk, sizeof(chunk));
-    if (count < 0) {
-      if (errno == EINTR || errno == EAGAIN) continue;
-      return absl::ErrnoToStatus(errno, "cannot read");
-    }
-    if (count == 0) {
-      at_end_ = true;
-      return false;
-    }
-    buffer_.append(chunk, static_cast<std::size_t>(count));
-    return true;
+    if (polled[1].revents != 0 || polled[2].revents != 0) return absl::CancelledError("interrupted");
+    const ssize_t count = read(fd_, chunk_.data(), chunk_.size());
+    if (count >= 0) return std::string_view(chunk_.data(), static_cast<std::size_t>(count));
+    if (errno != EINTR && errno != EAGAIN) return absl::ErrnoToStatus(errno, "cannot read");
   }
 }
 
 absl::StatusOr<std::optional<Line>> LineReader::Next() {
-  Line line;
-  std::size_t searched = 0;  // bytes of the buffer known to hold no end
-  while (true) {
-    const std::size_t end = buffer_.find('\n', position_ + searched);
-    const bool found = end != std::string::npos;
-    const std::size_t length = (found ? end : buffer_.size()) - position_;
-    if (length > max_line_bytes_) line.too_long = true;
-    if (found) {
-      if (!line.too_long) line.text = buffer_.substr(position_, length);
-      line.bytes += static_cast<std::int64_t>(length) + 1;
-      position_ = end + 1;
-      break;
-    }
-    if (line.too_long) {  // only its length matters any more
-      line.bytes += static_cast<std::int64_t>(length);
-      position_ = buffer_.size();
-    }
-    searched = buffer_.size() - position_;
-    const absl::StatusOr<bool> more = Fill();
-    if (!more.ok()) return more.status();
-    if (*more) continue;
-    if (line.bytes == 0 && position_ >= buffer_.size()) return std::nullopt;
-    if (!line.too_long) line.text = buffer_.substr(position_);
-    line.bytes += static_cast<std::int64_t>(buffer_.size() - position_);
-    position_ = buffer_.size();
-    break;
-  }
-  line.number = ++number_;
-  if (line.number == 1 && line.text.starts_with("\xEF\xBB\xBF")) line.text.erase(0, 3);
-  if (line.text.ends_with('\r')) line.text.pop_back();
+  absl::StatusOr<std::optional<Line>> line = lines_.Next();
+  if (absl::IsCancelled(line.status())) return std::nullopt;
   return line;
 }
 

@@ -37,7 +37,8 @@ absl::StatusOr<CorpusFormat> FormatOf(const ImportOptions& options) {
     if (name.ends_with(suffix)) return CorpusFormat::kJsonl;
   }
   return absl::InvalidArgumentError(absl::StrCat(
-      options.file, " is named neither .jsonl nor .csv (nor one of them with .gz, .xz or .zst); tell its format"));
+      options.file,
+      " is named neither .jsonl nor .csv (nor one of them with .gz, .xz or .zst); name its format, jsonl or csv"));
 }
 
 absl::Status AddJsonLines(const ImportOptions& options, InputFile& file, SetWriter& writer) {
