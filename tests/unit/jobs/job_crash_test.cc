@@ -23,7 +23,6 @@ namespace petit::serving {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 constexpr int kEventsPerAttempt = 6;

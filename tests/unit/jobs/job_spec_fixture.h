@@ -113,7 +113,7 @@ class JobSpecTest : public ::testing::Test {
   struct Mistake {
     std::function<void(v1::JobSpec*)> make;
     std::string begins;  // of the message
-    std::string has = "";
+    std::string has = {};
   };
   void ExpectRefused(const std::vector<Mistake>& mistakes, const v1::JobSpec& good) {
     ASSERT_TRUE(Resolve(good).ok()) << Resolve(good).status();

@@ -192,8 +192,8 @@ TEST_F(JobSpecTest, DataMustBeThereAndBelowTheRoot) {
                                                                      {"/etc/passwd", "is absolute"},
                                                                      {"../secret.tsv", "leads out"},
                                                                      {"link.tsv", "symbolic link"}}) {
-    mistakes.push_back({[=](auto* s) { s->mutable_train(0)->set_path(path); }, "train[0].path", what});
-    mistakes.push_back({[=](auto* s) { s->mutable_dev(0)->set_path(path); }, "dev[0].path", what});
+    mistakes.push_back({[path = path](auto* s) { s->mutable_train(0)->set_path(path); }, "train[0].path", what});
+    mistakes.push_back({[path = path](auto* s) { s->mutable_dev(0)->set_path(path); }, "dev[0].path", what});
   }
   ExpectRefused(mistakes, Good());
 }
