@@ -29,6 +29,8 @@ class JobApi {
   virtual absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request) const = 0;
   virtual absl::StatusOr<v1::Job> Cancel(const std::string& name) = 0;
   virtual absl::Status Delete(const std::string& name) = 0;
+  // Blocks until the student is served; may take minutes.
+  virtual absl::StatusOr<v1::Job> PublishStudent(const v1::PublishStudentRequest& request) = 0;
 
   // At most `limit` events after `after_sequence`, in order.
   virtual absl::StatusOr<Events> EventsAfter(const std::string& name, std::int64_t after_sequence, int limit) const = 0;

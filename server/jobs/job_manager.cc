@@ -20,6 +20,7 @@
 #include "server/jobs/job_manager_options.h"
 #include "server/jobs/job_spec.h"
 #include "server/jobs/job_store.h"
+#include "server/jobs/student_publication.h"
 #include "server/jobs/supervisor.h"
 #include "spdlog/spdlog.h"
 
@@ -99,6 +100,7 @@ class JobManager::Impl {
   absl::Status Delete(const std::string& id);
 
   JobStore& store() { return *store_; }
+  StudentPublication& student_publication() { return *student_publication_; }
   Announcer& announcer() { return announcer_; }
 
  private:
@@ -109,6 +111,7 @@ class JobManager::Impl {
   JobManagerOptions options_;
   Announcer announcer_;
   std::unique_ptr<JobStore> store_;
+  std::optional<StudentPublication> student_publication_;
   std::optional<JobSupervisor> supervisor_;
 
   std::mutex mutex_;
@@ -133,6 +136,7 @@ absl::Status JobManager::Impl::Open() {
     if (status.ok()) status = store_->EmptiedTrash(id);
     if (!status.ok()) spdlog::warn("what is left of the deleted job {} stays: {}", id, status.ToString());
   }
+  student_publication_.emplace(models_, store_.get());
   supervisor_.emplace(settings_, models_, launcher_.get(), store_.get(), options_.clock, options_.threads);
   if (options_.threads) thread_ = std::thread([this] { Loop(); });
   return absl::OkStatus();
@@ -279,6 +283,14 @@ absl::Status JobManager::Delete(const std::string& name) {
   const absl::StatusOr<std::string> id = IdOf(name);
   if (!id.ok()) return id.status();
   return impl_->Delete(*id);
+}
+
+absl::StatusOr<v1::Job> JobManager::PublishStudent(const v1::PublishStudentRequest& request) {
+  const absl::StatusOr<std::string> id = IdOf(request.name());
+  if (!id.ok()) return id.status();
+  absl::StatusOr<JobRecord> record = impl_->student_publication().Publish(*id, request.arm(), request.publish_as());
+  if (!record.ok()) return record.status();
+  return std::move(record->job);
 }
 
 absl::StatusOr<JobManager::Events> JobManager::EventsAfter(const std::string& name, std::int64_t after_sequence,

@@ -1,4 +1,4 @@
-add_library(petit_job_spec STATIC data_file.cc job_spec.cc spec_arms.cc spec_fields.cc spec_models.cc)
+add_library(petit_job_spec STATIC data_file.cc job_spec.cc publish_target.cc spec_arms.cc spec_fields.cc spec_models.cc)
 target_compile_definitions(petit_job_spec PRIVATE PETIT_VERSION="${PROJECT_VERSION}")
 target_link_libraries(petit_job_spec
   PUBLIC petit_proto petit_worker_proto absl::status absl::statusor

@@ -10,15 +10,12 @@
 #include "absl/strings/string_view.h"
 #include "nlohmann/json.hpp"
 #include "server/jobs/files.h"
+#include "server/jobs/publish_target.h"
 
 namespace petit::serving {
 namespace {
 
 constexpr std::size_t kMaxMarkBytes = 4096;
-
-std::string VersionPath(const std::string& versions_root, std::int64_t version) {
-  return absl::StrCat(versions_root, "/", version);
-}
 
 std::string Mark(const std::string& job, const v1::Student& student) {
   return nlohmann::json{{"job", job}, {"arm", student.arm()}}.dump() + "\n";
@@ -37,17 +34,25 @@ absl::StatusOr<bool> IsOurs(const std::string& directory, const std::string& job
   return mark.status();
 }
 
-// One more than the highest number that anything there has for a name, complete or not.
-absl::StatusOr<std::int64_t> NextVersion(const std::string& versions_root) {
-  std::int64_t highest = 0;
+// The numbers that anything there has for a name, complete or not, ascending. None where there is no such directory.
+absl::StatusOr<std::vector<std::int64_t>> Versions(const std::string& versions_root) {
+  std::vector<std::int64_t> versions;
   std::error_code error;
   for (std::filesystem::directory_iterator entry(versions_root, error), end; !error && entry != end;
        entry.increment(error)) {
     std::int64_t version = 0;
-    if (absl::SimpleAtoi(entry->path().filename().string(), &version)) highest = std::max(highest, version);
+    if (absl::SimpleAtoi(entry->path().filename().string(), &version) && version > 0) versions.push_back(version);
   }
-  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot read ", versions_root));
-  return highest + 1;
+  if (error && error != std::errc::no_such_file_or_directory) {
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot read ", versions_root));
+  }
+  std::sort(versions.begin(), versions.end());
+  return versions;
+}
+
+// Not a number, so nobody takes it for a version; the student's own, so nobody else has it.
+std::string TemporaryPath(const std::string& versions_root, const std::string& job, const v1::Student& student) {
+  return absl::StrCat(versions_root, "/.tmp-", job.substr(job.rfind('/') + 1), "-", student.arm());
 }
 
 bool IsPlainName(absl::string_view arm) {
@@ -100,12 +105,29 @@ absl::Status KeepStudents(const JobRecord& record, int first_attempt, std::vecto
   return result;
 }
 
+std::string VersionPath(const std::string& versions_root, std::int64_t version) {
+  return absl::StrCat(versions_root, "/", version);
+}
+
+absl::StatusOr<std::int64_t> FindVersion(const std::string& versions_root, const std::string& job,
+                                         const v1::Student& student) {
+  const absl::StatusOr<std::vector<std::int64_t>> versions = Versions(versions_root);
+  if (!versions.ok()) return versions.status();
+  for (auto version = versions->rbegin(); version != versions->rend(); ++version) {
+    const std::string path = VersionPath(versions_root, *version);
+    if (!IsDirectory(path)) continue;
+    const absl::StatusOr<bool> ours = IsOurs(path, job, student);
+    if (!ours.ok()) return ours.status();
+    if (*ours) return *version;
+  }
+  return 0;
+}
+
 absl::StatusOr<std::int64_t> PlaceVersion(const std::string& versions_root, const std::string& job,
                                           const v1::Student& student, std::int64_t chosen,
                                           const std::function<absl::Status(std::int64_t version)>& choose) {
   if (absl::Status status = MakeDirectories(versions_root); !status.ok()) return status;
-  // Not a number, so nobody takes it for a version; the job's own, so nobody else has it.
-  const std::string temporary = absl::StrCat(versions_root, "/.tmp-", job.substr(job.rfind('/') + 1));
+  const std::string temporary = TemporaryPath(versions_root, job, student);
   absl::Status status = RemoveTree(temporary);
   std::int64_t version = chosen;
   bool copied = false;
@@ -117,15 +139,17 @@ absl::StatusOr<std::int64_t> PlaceVersion(const std::string& versions_root, cons
       if (*ours) return version;
       if (Exists(path)) version = 0;  // somebody was faster
     }
-    if (version == 0) {
-      const absl::StatusOr<std::int64_t> next = NextVersion(versions_root);
-      if (!next.ok()) return next.status();
-      version = *next;
-      status = choose(version);
-    }
-    if (status.ok() && !copied) status = CopyMarked(student, Mark(job, student), temporary);
+    if (!copied) status = CopyMarked(student, Mark(job, student), temporary);
     if (!status.ok()) break;
     copied = true;
+    if (version == 0) {
+      const absl::StatusOr<std::vector<std::int64_t>> versions = Versions(versions_root);
+      status = versions.status();
+      if (!status.ok()) break;
+      version = versions->empty() ? 1 : versions->back() + 1;
+      status = choose(version);
+    }
+    if (!status.ok()) break;
     status = MoveDurably(temporary, VersionPath(versions_root, version));
     if (status.ok()) return version;
     if (absl::IsAlreadyExists(status)) status = absl::OkStatus();
@@ -134,21 +158,24 @@ absl::StatusOr<std::int64_t> PlaceVersion(const std::string& versions_root, cons
   return status;
 }
 
-absl::Status Withdraw(const JobRecord& record, const JobModels& models, const v1::Student& student) {
-  const absl::StatusOr<ModelForJob> model = models.Find(record.task.spec().publish_as());
-  if (!model.ok()) return model.status();
-  const std::string& versions_root = model->versions_root;
-  const std::string& job = record.job.name();
-  const std::string path = VersionPath(versions_root, record.publish_version);
+absl::Status WithdrawVersion(const std::string& versions_root, const std::string& job, const v1::Student& student,
+                             std::int64_t version) {
+  const std::string path = VersionPath(versions_root, version);
   const absl::StatusOr<bool> ours = IsOurs(path, job, student);
   if (!ours.ok()) return ours.status();
   if (!*ours) return absl::OkStatus();
   // Half a version must never be seen.
-  const std::string temporary = absl::StrCat(versions_root, "/.tmp-", job.substr(job.rfind('/') + 1));
+  const std::string temporary = TemporaryPath(versions_root, job, student);
   absl::Status status = RemoveTree(temporary);
   if (status.ok()) status = MoveDurably(path, temporary);
   if (status.ok()) status = RemoveTree(temporary);
   return status;
+}
+
+absl::Status Withdraw(const JobRecord& record, const JobModels& models, const v1::Student& student) {
+  const absl::StatusOr<ModelForJob> model = models.Find(record.task.spec().publish_as());
+  if (!model.ok()) return model.status();
+  return WithdrawVersion(model->versions_root, record.job.name(), student, record.publish_version);
 }
 
 absl::Status Publish(const JobRecord& record, JobModels* models,
@@ -172,12 +199,8 @@ absl::Status Publish(const JobRecord& record, JobModels* models,
     return absl::Status(status.code(),
                         absl::StrCat("publish_as '", model, "': ", std::string(status.message()), stays));
   };
-  const absl::StatusOr<ModelForJob> found = models->Find(model);
+  const absl::StatusOr<ModelForJob> found = FindPublishTarget(*models, model);
   if (!found.ok()) return explained(found.status());
-  if (found->versions_root.empty() || found->version_is_pinned) {
-    return explained(absl::FailedPreconditionError(
-        "the model's configuration allows no new version; give it version_policy { latest {} }"));
-  }
   const absl::StatusOr<std::int64_t> version =
       PlaceVersion(found->versions_root, record.job.name(), *best, record.publish_version, choose);
   if (!version.ok()) return explained(version.status());

@@ -24,9 +24,16 @@ inline constexpr char kVersionMarkFile[] = "petit_job.json";
 // those that could not be moved are still where they were, and `students` has all with the paths that they have.
 absl::Status KeepStudents(const JobRecord& record, int first_attempt, std::vector<v1::Student>* students);
 
+std::string VersionPath(const std::string& versions_root, std::int64_t version);
+
+// The highest version that is this student of this job, by its mark; 0: none is.
+absl::StatusOr<std::int64_t> FindVersion(const std::string& versions_root, const std::string& job,
+                                         const v1::Student& student);
+
 // Makes a student's checkpoint the next version of a model: copies it beside the versions and renames it. Returns the
 // version. `chosen` is record.publish_version: the version that an interrupted call had chosen, or 0. `choose` stores a
-// choice, before the rename; an error of it is returned, and nothing is published then.
+// choice, between the copy and the rename; an error of it is returned, and nothing is published then. Calls at the same
+// time are for different students, or for different models.
 absl::StatusOr<std::int64_t> PlaceVersion(const std::string& versions_root, const std::string& job,
                                           const v1::Student& student, std::int64_t chosen,
                                           const std::function<absl::Status(std::int64_t version)>& choose);
@@ -37,8 +44,12 @@ absl::Status Publish(const JobRecord& record, JobModels* models,
                      const std::function<absl::Status(std::int64_t version)>& choose,
                      std::vector<v1::Student>* students);
 
-// Takes back the version that Publish placed but could not serve: a server that starts later must not choose it. A
-// version record.publish_version of anybody else's stays.
+// Takes back a version that PlaceVersion placed but that cannot be served: a server that starts later must not choose
+// it. One of anybody else's stays.
+absl::Status WithdrawVersion(const std::string& versions_root, const std::string& job, const v1::Student& student,
+                             std::int64_t version);
+
+// The same for the version record.publish_version that Publish placed.
 absl::Status Withdraw(const JobRecord& record, const JobModels& models, const v1::Student& student);
 
 }  // namespace petit::serving

@@ -8,12 +8,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/string_view.h"
-#include "absl/strings/strip.h"
 #include "models/checkpoint/config_json.h"
 #include "models/checkpoint/file.h"
 #include "models/t5/config.h"
 #include "server/file_digest.h"
+#include "server/jobs/publish_target.h"
 #include "server/jobs/spec_check.h"
 
 namespace petit::serving {
@@ -27,11 +26,6 @@ struct Found {
   ModelForJob model;
   t5::T5Config config;
 };
-
-std::string PlainName(const std::string& name) {
-  absl::string_view plain = name;
-  return absl::ConsumePrefix(&plain, "models/") && !plain.empty() ? std::string(plain) : name;
-}
 
 absl::StatusOr<t5::T5Config> ReadConfig(const std::string& checkpoint) {
   const std::string path = absl::StrCat(checkpoint, "/config.json");
@@ -106,19 +100,9 @@ absl::StatusOr<t5::T5Config> RandomConfig(const Found& teacher, const v1::Studen
 
 absl::Status CheckPublishAs(const JobModels& models, const std::string& name) {
   if (name.empty()) return absl::OkStatus();
-  const absl::StatusOr<ModelForJob> model = models.Find(name);
-  if (!model.ok()) return FieldError("publish_as", model.status());
-  if (model->versions_root.empty()) {
-    return FieldError("publish_as", absl::StrCat("model '", name,
-                                                 "' has a fixed checkpoint; name one whose configuration has "
-                                                 "version_policy { latest {} }, or leave it out"));
-  }
-  if (model->version_is_pinned) {
-    return FieldError("publish_as", absl::StrCat("model '", name,
-                                                 "' is pinned to one version by version_policy { specific }; it needs "
-                                                 "version_policy { latest {} }"));
-  }
-  return absl::OkStatus();
+  const absl::Status status = FindPublishTarget(models, name).status();
+  if (absl::IsFailedPrecondition(status)) return FieldError("publish_as", status.message());
+  return status.ok() ? status : FieldError("publish_as", status);
 }
 
 // dropout_rate as config.json has it: 0.1, not the nearest float.
@@ -146,8 +130,8 @@ absl::StatusOr<t5::T5Config> StudentConfig(const Found* teacher, const Found* st
 }  // namespace
 
 absl::StatusOr<SpecModels> ResolveModels(const JobModels& models, v1::JobSpec* spec) {
-  spec->set_teacher(PlainName(spec->teacher()));
-  spec->set_publish_as(PlainName(spec->publish_as()));
+  spec->set_teacher(PlainModelName(spec->teacher()));
+  spec->set_publish_as(PlainModelName(spec->publish_as()));
   v1::StudentInit* init = spec->mutable_student();
   std::optional<Found> teacher;
   if (!spec->teacher().empty()) {
@@ -160,7 +144,7 @@ absl::StatusOr<SpecModels> ResolveModels(const JobModels& models, v1::JobSpec* s
   }
   std::optional<Found> student;
   if (init->has_model()) {
-    init->set_model(PlainName(init->model()));
+    init->set_model(PlainModelName(init->model()));
     absl::StatusOr<Found> found = FindServed(models, "student.model", init->model());
     if (!found.ok()) return found.status();
     student = *std::move(found);

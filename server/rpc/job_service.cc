@@ -73,6 +73,13 @@ grpc::ServerUnaryReactor* JobServiceImpl::DeleteJob(grpc::CallbackServerContext*
       });
 }
 
+grpc::ServerUnaryReactor* JobServiceImpl::PublishStudent(grpc::CallbackServerContext* context,
+                                                         const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  return Start<v1::PublishStudentRequest, v1::Job>(
+      "PublishStudent", environment_, context, request, response,
+      [](JobApi* jobs, const v1::PublishStudentRequest& publish) { return jobs->PublishStudent(publish); });
+}
+
 grpc::ServerWriteReactor<grpc::ByteBuffer>* JobServiceImpl::WatchJob(grpc::CallbackServerContext* context,
                                                                      const grpc::ByteBuffer* request) {
   if (environment_.jobs == nullptr)

@@ -13,10 +13,10 @@ namespace petit::serving {
 // is finished even if its client goes away. FAILED_PRECONDITION throughout where the environment has no jobs. The
 // environment must outlive the service.
 class JobServiceImpl final
-    : public v1::JobService::WithRawCallbackMethod_CreateJob<
-          v1::JobService::WithRawCallbackMethod_GetJob<v1::JobService::WithRawCallbackMethod_ListJobs<
-              v1::JobService::WithRawCallbackMethod_CancelJob<v1::JobService::WithRawCallbackMethod_DeleteJob<
-                  v1::JobService::WithRawCallbackMethod_WatchJob<v1::JobService::Service>>>>>> {
+    : public v1::JobService::WithRawCallbackMethod_CreateJob<v1::JobService::WithRawCallbackMethod_GetJob<
+          v1::JobService::WithRawCallbackMethod_ListJobs<v1::JobService::WithRawCallbackMethod_CancelJob<
+              v1::JobService::WithRawCallbackMethod_DeleteJob<v1::JobService::WithRawCallbackMethod_PublishStudent<
+                  v1::JobService::WithRawCallbackMethod_WatchJob<v1::JobService::Service>>>>>>> {
  public:
   explicit JobServiceImpl(const Environment* environment) : environment_(*environment) {}
 
@@ -30,6 +30,8 @@ class JobServiceImpl final
                                       grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                       grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* PublishStudent(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                           grpc::ByteBuffer* response) override;
   grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchJob(grpc::CallbackServerContext* context,
                                                        const grpc::ByteBuffer* request) override;
 

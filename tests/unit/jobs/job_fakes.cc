@@ -91,14 +91,18 @@ std::vector<std::string> NamesIn(const std::string& directory) {
 }
 
 absl::StatusOr<ModelForJob> FakeModels::Find(const std::string& model) const {
+  if (on_find) on_find();
   const auto found = models.find(model);
   if (found == models.end()) return absl::NotFoundError(absl::StrCat("there is no model '", model, "'"));
   return found->second;
 }
 
 absl::Status FakeModels::Serve(const std::string& model, std::int64_t version) {
-  EXPECT_TRUE(PathExists(absl::StrCat(models[model].versions_root, "/", version, "/config.json")));
-  served.emplace_back(model, version);
+  EXPECT_TRUE(PathExists(absl::StrCat(models.at(model).versions_root, "/", version, "/config.json")));
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    served.emplace_back(model, version);
+  }
   if (on_serve) on_serve();
   return serve_status;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -58,7 +59,11 @@ class FakeModels final : public JobModels {
   std::map<std::string, ModelForJob> models;
   std::vector<std::pair<std::string, std::int64_t>> served;  // every call
   absl::Status serve_status;
+  std::function<void()> on_find;
   std::function<void()> on_serve;
+
+ private:
+  std::mutex mutex_;  // of `served`
 };
 
 // Outlives the servers, as a machine does.

@@ -153,8 +153,8 @@ TEST_F(PublishTest, PlacingGoesOnAfterACrashAtAnyStep) {
     return absl::OkStatus();
   };
   // Chosen, but nothing copied; half a copy of an earlier life is in the way.
-  WriteText(root + "/.tmp-x/config.json", "half");
-  WriteText(root + "/.tmp-x/rest", "half");
+  WriteText(root + "/.tmp-x-best/config.json", "half");
+  WriteText(root + "/.tmp-x-best/rest", "half");
   EXPECT_EQ(*PlaceVersion(root, "jobs/x", student, 4, choose), 4);
   EXPECT_EQ(choices, 0);
   EXPECT_THAT(NamesIn(root), ElementsAre("4"));

@@ -104,6 +104,18 @@ absl::Status FakeJobs::Delete(const std::string& name) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<v1::Job> FakeJobs::PublishStudent(const v1::PublishStudentRequest& request) {
+  const absl::MutexLock lock(&mutex_);
+  const absl::StatusOr<const Stored*> stored = Find(request.name());
+  if (!stored.ok()) return stored.status();
+  if (request.publish_as().empty()) return absl::InvalidArgumentError("publish_as: is empty");
+  v1::Job& job = jobs_[request.name()].job;
+  v1::Student* student = job.students().empty() ? job.add_students() : job.mutable_students(0);
+  student->set_arm(request.arm());
+  student->set_published_as(absl::StrCat(request.publish_as(), "/1"));
+  return job;
+}
+
 absl::StatusOr<JobApi::Events> FakeJobs::EventsAfter(const std::string& name, std::int64_t after_sequence,
                                                      int limit) const {
   const absl::MutexLock lock(&mutex_);

@@ -34,6 +34,8 @@ class FakeJobs final : public JobApi {
   absl::StatusOr<v1::ListJobsResponse> List(const v1::ListJobsRequest& request) const override;
   absl::StatusOr<v1::Job> Cancel(const std::string& name) override;
   absl::Status Delete(const std::string& name) override;
+  // Version 1 of the model, whatever it is.
+  absl::StatusOr<v1::Job> PublishStudent(const v1::PublishStudentRequest& request) override;
   absl::StatusOr<Events> EventsAfter(const std::string& name, std::int64_t after_sequence, int limit) const override;
   int Subscribe(std::function<void()> wake) override;
   // As JobManager's, waits for a wake-up that is under way.

@@ -102,6 +102,16 @@ TEST_F(JobServiceTest, MethodsReachTheJobs) {
   }
   {
     grpc::ClientContext context;
+    v1::PublishStudentRequest request;
+    request.set_name("jobs/one");
+    request.set_arm("a");
+    request.set_publish_as("student");
+    ASSERT_TRUE(jobs_->PublishStudent(&context, request, &job).ok());
+    EXPECT_EQ(job.students(0).arm(), "a");
+    EXPECT_EQ(job.students(0).published_as(), "student/1");
+  }
+  {
+    grpc::ClientContext context;
     v1::DeleteJobRequest request;
     request.set_name("jobs/one");
     v1::DeleteJobResponse response;
@@ -134,6 +144,12 @@ TEST_F(JobServiceTest, BadUtf8IsNamedByItsField) {
   const grpc::Status status = Create(create, &job);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("spec.train[1].path: byte 1 is not valid UTF-8"));
+  grpc::ClientContext context;
+  v1::PublishStudentRequest publish;
+  publish.set_arm("\xff");
+  const grpc::Status published = jobs_->PublishStudent(&context, publish, &job);
+  EXPECT_EQ(published.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(published.error_message(), HasSubstr("arm: byte 0 is not valid UTF-8"));
   Watch watch(jobs_.get(), "jobs/\xff");
   EXPECT_EQ(watch.Next(), 0);
   EXPECT_EQ(watch.Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
@@ -153,6 +169,7 @@ TEST_F(JobServiceTest, WithoutJobsEveryMethodSaysWhatToConfigure) {
   call(&Stub::ListJobs, v1::ListJobsRequest(), v1::ListJobsResponse());
   call(&Stub::CancelJob, v1::CancelJobRequest(), v1::Job());
   call(&Stub::DeleteJob, v1::DeleteJobRequest(), v1::DeleteJobResponse());
+  call(&Stub::PublishStudent, v1::PublishStudentRequest(), v1::Job());
   Watch watch(jobs_.get(), "jobs/x");
   EXPECT_EQ(watch.Next(), 0);
   statuses.push_back(watch.Finish());
