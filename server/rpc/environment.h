@@ -2,12 +2,14 @@
 #ifndef PETIT_SERVER_RPC_ENVIRONMENT_H_
 #define PETIT_SERVER_RPC_ENVIRONMENT_H_
 
+#include "petit/v1/model.pb.h"
 #include "server/config/settings.h"
 #include "server/jobs/job_api.h"
 #include "server/metrics/metrics.h"
 #include "server/registry/registry.h"
 #include "server/rpc/byte_budget.h"
 #include "server/rpc/call_tracker.h"
+#include "server/rpc/traffic.h"
 #include "server/rpc/worker_pool.h"
 
 namespace petit::serving {
@@ -17,6 +19,7 @@ struct Environment {
   Registry* registry = nullptr;
   Metrics* metrics = nullptr;
   CallTracker* calls = nullptr;
+  Traffic* traffic = nullptr;
   // Makes answers of what replicas return, so that a replica's worker goes on stepping; keeps the timers of retries.
   WorkerPool* responders = nullptr;
   // Loads and unloads models; runs the methods of JobService.
@@ -27,6 +30,8 @@ struct Environment {
   WorkerPool* watchers = nullptr;
   // Of reference log-probabilities on the host.
   ByteBudget* score_budget = nullptr;
+  // GetServerInfo's, without its counts.
+  v1::ServerInfo about;
 };
 
 }  // namespace petit::serving

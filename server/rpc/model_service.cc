@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/rpc/server_info.h"
 #include "server/rpc/simple_call.h"
 #include "server/rpc/translate_options.h"
 
@@ -137,6 +138,15 @@ grpc::ServerUnaryReactor* ModelServiceImpl::SetServedVersion(grpc::CallbackServe
   return SimpleCall<v1::SetServedVersionRequest, v1::Model>::Start(
       "SetServedVersion", environment_, context, request, response, environment_.admin,
       Change<v1::SetServedVersionRequest>(&Registry::SetServedVersion, environment_.registry, 1));
+}
+
+grpc::ServerUnaryReactor* ModelServiceImpl::GetServerInfo(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
+  using Call = SimpleCall<v1::GetServerInfoRequest, v1::ServerInfo>;
+  return Call::Start("GetServerInfo", environment_, context, request, response, nullptr,
+                     [environment = &environment_](const v1::GetServerInfoRequest&, CallContext*) {
+                       return WithCounts(environment->about, environment->traffic->Now());
+                     });
 }
 
 }  // namespace petit::serving

@@ -12,12 +12,13 @@ namespace petit::serving {
 
 v1::Model ToProto(const ModelStatus& status);
 
-// Takes bytes, see message_io.h. Listing answers at once; what may take long runs on the environment's admin pool and
-// is finished even if its client goes away. The environment must outlive the service.
+// Takes bytes, see message_io.h. Listing and telling answer at once; what may take long runs on the environment's admin
+// pool and is finished even if its client goes away. The environment must outlive the service.
 class ModelServiceImpl final
     : public v1::ModelService::WithRawCallbackMethod_ListModels<v1::ModelService::WithRawCallbackMethod_GetModel<
           v1::ModelService::WithRawCallbackMethod_LoadModel<v1::ModelService::WithRawCallbackMethod_UnloadModel<
-              v1::ModelService::WithRawCallbackMethod_SetServedVersion<v1::ModelService::Service>>>>> {
+              v1::ModelService::WithRawCallbackMethod_SetServedVersion<
+                  v1::ModelService::WithRawCallbackMethod_GetServerInfo<v1::ModelService::Service>>>>>> {
  public:
   explicit ModelServiceImpl(const Environment* environment) : environment_(*environment) {}
 
@@ -31,6 +32,8 @@ class ModelServiceImpl final
                                         grpc::ByteBuffer* response) override;
   grpc::ServerUnaryReactor* SetServedVersion(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                              grpc::ByteBuffer* response) override;
+  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                          grpc::ByteBuffer* response) override;
 
  private:
   const Environment& environment_;

@@ -50,6 +50,7 @@ absl::Status ScoreCall::Begin(const grpc::ByteBuffer& bytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("pairs has ", request_.pairs_size(), " entries; at most ", most, " are allowed"));
   }
+  context_.environment().traffic->BeginPairs(request_.pairs_size());
   const absl::MutexLock lock(&mutex_);
   results_.assign(request_.pairs_size(), absl::UnknownError("not done"));
   tickets_.assign(request_.pairs_size(), 0);
@@ -270,6 +271,7 @@ void ScoreCall::End() {
       if (failed++ == 0) first_error = score.status();
     }
   }
+  context_.environment().traffic->EndPairs(response.results_size(), response.results_size() - failed);
   if (failed == response.results_size()) {
     if (failed > 1) {
       first_error = {first_error.code(),

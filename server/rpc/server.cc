@@ -15,6 +15,8 @@
 #include "server/rpc/environment.h"
 #include "server/rpc/job_service.h"
 #include "server/rpc/model_service.h"
+#include "server/rpc/server_info.h"
+#include "server/rpc/traffic.h"
 #include "server/rpc/translation_service.h"
 #include "server/rpc/worker_pool.h"
 
@@ -71,11 +73,13 @@ struct Server::Impl {
                     .registry = registry,
                     .metrics = metrics,
                     .calls = &calls,
+                    .traffic = &traffic,
                     .responders = &responders,
                     .admin = &admin,
                     .jobs = jobs,
                     .watchers = &watchers,
-                    .score_budget = &budget},
+                    .score_budget = &budget,
+                    .about = DescribeServer()},
         translation(&environment),
         models(&environment),
         job_service(&environment) {}
@@ -87,6 +91,7 @@ struct Server::Impl {
 
   Health* health;
   CallTracker calls;
+  Traffic traffic;
   ByteBudget budget;
   WorkerPool responders;
   WorkerPool admin;

@@ -81,6 +81,7 @@ absl::Status StreamCall::TakeMessage() {
   text->plan = *std::move(plan);
   text->prepared = *std::move(prepared);
   text->retry_delay = kFirstRetryDelay;
+  text->counted.emplace(context_.environment().traffic, 1);
   Submit(text);
   return absl::OkStatus();
 }
@@ -114,11 +115,13 @@ void StreamCall::Submit(const std::shared_ptr<Text>& text) {
                   [self = shared_from_this(), text, responders](std::vector<SequenceResults> results) {
                     auto shared = std::make_shared<SequenceResults>(std::move(results[0]));
                     responders->Post([self, text, shared] {
-                      self->Respond(text->id, MakeTranslation(*text->plan, text->prepared, *shared));
+                      absl::StatusOr<v1::Translation> made = MakeTranslation(*text->plan, text->prepared, *shared);
+                      text->counted->Answer();
+                      self->Respond(text->id, std::move(made));
                       self->Retry();
                     });
                   });
-  if (status.ok()) return;
+  if (status.ok()) return text->counted->Accept();
   if (!absl::IsResourceExhausted(status)) return Respond(text->id, std::move(status));
   const absl::Duration delay = text->retry_delay;
   text->retry_delay = std::min(2 * delay, kLongestRetryDelay);

@@ -16,6 +16,7 @@
 #include "grpcpp/support/server_callback.h"
 #include "petit/v1/translation.pb.h"
 #include "server/rpc/call_context.h"
+#include "server/rpc/traffic.h"
 #include "server/rpc/translate_request.h"
 
 namespace petit::serving {
@@ -58,6 +59,7 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
     Plan plan;
     PreparedText prepared;
     absl::Duration retry_delay;
+    std::optional<Traffic::Texts> counted;
   };
 
   StreamCall(const Environment& environment, grpc::CallbackServerContext* context)

@@ -63,11 +63,15 @@ absl::Status TranslateCall::Submit() {
     if (text.ok()) good.push_back(&*text);
   }
   if (good.empty()) return AllFailed(texts_[0].status(), texts_.size());
-  return SubmitTexts(*plan_, good, {.deadline = context_.deadline(), .cancelled = context_.cancel_flag()},
-                     [self = shared_from_this()](std::vector<SequenceResults> results) {
-                       auto shared = std::make_shared<std::vector<SequenceResults>>(std::move(results));
-                       self->context_.environment().responders->Post([self, shared] { self->Answer(*shared); });
-                     });
+  counted_.emplace(context_.environment().traffic, static_cast<int>(good.size()));
+  absl::Status status =
+      SubmitTexts(*plan_, good, {.deadline = context_.deadline(), .cancelled = context_.cancel_flag()},
+                  [self = shared_from_this()](std::vector<SequenceResults> results) {
+                    auto shared = std::make_shared<std::vector<SequenceResults>>(std::move(results));
+                    self->context_.environment().responders->Post([self, shared] { self->Answer(*shared); });
+                  });
+  if (status.ok()) counted_->Accept();
+  return status;
 }
 
 void TranslateCall::Answer(const std::vector<SequenceResults>& results) {
@@ -88,6 +92,7 @@ void TranslateCall::Answer(const std::vector<SequenceResults>& results) {
   }
   const bool all_failed = static_cast<std::size_t>(failed) == texts_.size();
   if (!all_failed) *response_ = SerializeMessage(response);
+  counted_->Answer();
   Finish(context_.Finish(all_failed ? AllFailed(first_error, texts_.size()) : absl::OkStatus()));
 }
 

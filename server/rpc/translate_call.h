@@ -12,6 +12,7 @@
 #include "grpcpp/support/server_callback.h"
 #include "petit/v1/translation.pb.h"
 #include "server/rpc/call_context.h"
+#include "server/rpc/traffic.h"
 #include "server/rpc/translate_request.h"
 
 namespace petit::serving {
@@ -40,6 +41,7 @@ class TranslateCall final : public grpc::ServerUnaryReactor, public std::enable_
   std::shared_ptr<TranslateCall> self_;
   std::optional<TranslationPlan> plan_;
   std::vector<absl::StatusOr<PreparedText>> texts_;
+  std::optional<Traffic::Texts> counted_;  // the good ones
 };
 
 }  // namespace petit::serving
