@@ -3,6 +3,8 @@
 #include <ostream>
 #include <string_view>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/command.h"
 #include "client/cli/help_formatter.h"
 
@@ -63,11 +65,13 @@ int RunPetit(const std::vector<std::string>& arguments, Io& io) {
   app.set_version_flag("--version", "petit " PETIT_VERSION, "Print the version and exit");
   app.require_subcommand(0, 1);
   Invocation invocation;
+  io.command_line = absl::StrCat("petit ", absl::StrJoin(arguments, " "));
   AddTranslateCommand(app, invocation);
   AddModelsCommand(app, invocation);
   AddInfoCommand(app, invocation);
   AddJobsCommand(app, invocation);
   AddEvalCommand(app, invocation);
+  AddExperimentCommand(app, invocation);
   AddScoreCommand(app, invocation);
   AddReportCommand(app, invocation);
   AddDataCommand(app, invocation);

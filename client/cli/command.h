@@ -35,6 +35,7 @@ struct TerminalSize {
 
 // The process' surroundings, so that tests can put their own in place.
 struct Io {
+  std::string command_line;  // what was typed
   int in_fd = 0;
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
@@ -94,6 +95,7 @@ void AddModelsCommand(CLI::App& app, Invocation& invocation);
 void AddInfoCommand(CLI::App& app, Invocation& invocation);
 void AddJobsCommand(CLI::App& app, Invocation& invocation);
 void AddEvalCommand(CLI::App& app, Invocation& invocation);
+void AddExperimentCommand(CLI::App& app, Invocation& invocation);
 void AddScoreCommand(CLI::App& app, Invocation& invocation);
 void AddReportCommand(CLI::App& app, Invocation& invocation);
 void AddDataCommand(CLI::App& app, Invocation& invocation);

@@ -117,7 +117,13 @@ petit::v1::TranslationResult FakeServer::TranslateText(const petit::v1::Translat
     result.mutable_error()->add_details()->PackFrom(info);
     return result;
   }
+  if (behaviour_.gone_after > 0 && texts_translated_ >= behaviour_.gone_after) {
+    result.mutable_error()->set_code(grpc::StatusCode::NOT_FOUND);
+    result.mutable_error()->set_message("there is no such model any more");
+    return result;
+  }
   ++texts_translated_;
+  const bool is_new = behaviour_.new_version_after > 0 && texts_translated_ > behaviour_.new_version_after;
   petit::v1::Translation& translation = *result.mutable_translation();
   translation.set_text(absl::AsciiStrToUpper(text));
   translation.set_score(-0.5F);
@@ -134,8 +140,8 @@ petit::v1::TranslationResult FakeServer::TranslateText(const petit::v1::Translat
     alternative->set_target_tokens(4 + i);
   }
   translation.set_model("student");
-  translation.set_model_version(1);
-  translation.set_model_digest("0123456789abcdef");
+  translation.set_model_version(is_new ? 2 : 1);
+  translation.set_model_digest(is_new ? "fedcba9876543210" : "0123456789abcdef");
   translation.mutable_timing()->mutable_total()->set_nanos(2000000);
   return result;
 }

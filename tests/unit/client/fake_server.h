@@ -24,6 +24,8 @@ struct FakeBehaviour {
   int fail_calls = 0;  // so many calls fail with fail_status first
   grpc::Status fail_status = {grpc::StatusCode::UNAVAILABLE, "model 'student' is loading"};
   int break_streams_after = 0;   // the first stream ends with UNAVAILABLE after so many answers; 0: never
+  int new_version_after = 0;     // after so many translations version 2 makes them; 0: never
+  int gone_after = 0;            // after so many translations every text is NOT_FOUND; 0: never
   bool reverse_batches = false;  // StreamTranslate answers in pairs, the later text first
 };
 
