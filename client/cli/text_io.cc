@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -13,24 +14,34 @@
 
 namespace petit::cli {
 
-LineReader::LineReader(int fd, std::array<int, 2> stop_fds, std::size_t max_line_bytes)
-    : fd_(fd), stop_fds_(stop_fds), lines_([this] { return Read(); }, max_line_bytes) {}
+class LineReader::Source {
+ public:
+  Source(int fd, std::array<int, 2> stop_fds) : fd_(fd), stop_fds_(stop_fds) {}
 
-absl::StatusOr<std::string_view> LineReader::Read() {
-  pollfd polled[3] = {{.fd = fd_, .events = POLLIN, .revents = 0},
-                      {.fd = stop_fds_[0], .events = POLLIN, .revents = 0},
-                      {.fd = stop_fds_[1], .events = POLLIN, .revents = 0}};
-  while (true) {
-    if (poll(polled, 3, -1) < 0) {
-      if (errno == EINTR) continue;
-      return absl::ErrnoToStatus(errno, "cannot wait for input");
+  absl::StatusOr<std::string_view> Read() {
+    pollfd polled[3] = {{.fd = fd_, .events = POLLIN, .revents = 0},
+                        {.fd = stop_fds_[0], .events = POLLIN, .revents = 0},
+                        {.fd = stop_fds_[1], .events = POLLIN, .revents = 0}};
+    while (true) {
+      if (poll(polled, 3, -1) < 0) {
+        if (errno == EINTR) continue;
+        return absl::ErrnoToStatus(errno, "cannot wait for input");
+      }
+      if (polled[1].revents != 0 || polled[2].revents != 0) return absl::CancelledError("interrupted");
+      const ssize_t count = read(fd_, chunk_.data(), chunk_.size());
+      if (count >= 0) return std::string_view(chunk_.data(), static_cast<std::size_t>(count));
+      if (errno != EINTR && errno != EAGAIN) return absl::ErrnoToStatus(errno, "cannot read");
     }
-    if (polled[1].revents != 0 || polled[2].revents != 0) return absl::CancelledError("interrupted");
-    const ssize_t count = read(fd_, chunk_.data(), chunk_.size());
-    if (count >= 0) return std::string_view(chunk_.data(), static_cast<std::size_t>(count));
-    if (errno != EINTR && errno != EAGAIN) return absl::ErrnoToStatus(errno, "cannot read");
   }
-}
+
+ private:
+  const int fd_;
+  const std::array<int, 2> stop_fds_;
+  std::array<char, 65536> chunk_;
+};
+
+LineReader::LineReader(int fd, std::array<int, 2> stop_fds, std::size_t max_line_bytes)
+    : lines_([source = std::make_shared<Source>(fd, stop_fds)] { return source->Read(); }, max_line_bytes) {}
 
 absl::StatusOr<std::optional<Line>> LineReader::Next() {
   absl::StatusOr<std::optional<Line>> line = lines_.Next();

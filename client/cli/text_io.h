@@ -26,18 +26,13 @@ class LineReader {
  public:
   // Once one of `stop_fds` is readable, input ends (-1 never is).
   explicit LineReader(int fd, std::array<int, 2> stop_fds = {-1, -1}, std::size_t max_line_bytes = data::kMaxLineBytes);
-  LineReader(const LineReader&) = delete;
-  LineReader& operator=(const LineReader&) = delete;
 
   // The next line, or nothing at the end. An error of read(2), with its reason.
   absl::StatusOr<std::optional<Line>> Next();
 
  private:
-  absl::StatusOr<std::string_view> Read();
+  class Source;
 
-  const int fd_;
-  const std::array<int, 2> stop_fds_;
-  std::array<char, 65536> chunk_;
   data::LineReader lines_;
 };
 
