@@ -35,7 +35,7 @@ struct TerminalSize {
 
 // The process' surroundings, so that tests can put their own in place.
 struct Io {
-  std::string command_line;  // what was typed
+  std::string command_line = {};  // what was typed
   int in_fd = 0;
   std::ostream* out = nullptr;
   std::ostream* err = nullptr;
