@@ -72,14 +72,17 @@ class CommandLine(petit_e2e.TestCase):
                          "a web browser\tnavigateur web\n" * 5)
         report = self.directory / "report.json"
         done = self.run_petit("eval", "--model", "teacher", "--model", "teacher-int8", "--from", "en", "--to", "fr",
-                              "--json", report, pairs)
+                              "--json", report, "--cache", self.directory / "cache", pairs)
         for word in ("teacher", "teacher-int8", "BLEU", "chrF2", "ROUGE-L", "KL", "P99"):
             self.assertIn(word, done.stdout)
-        models = json.loads(report.read_text())["models"]
-        self.assertEqual([model["model"] for model in models], ["teacher", "teacher-int8"])
-        self.assertGreater(models[0]["bleu"], 10)
-        self.assertLess(abs(models[0]["kl_nats"]), 1e-6)
-        self.assertGreater(models[1]["kl_nats"], 0)
+        results = json.loads(report.read_text())
+        models, scores, speeds = results["models"], results["results"], results["speeds"]
+        self.assertEqual([model["name"] for model in models], ["teacher", "teacher-int8"])
+        self.assertGreater(scores[0]["bleu"]["score"], 10)
+        self.assertLess(abs(scores[0]["kl"]["nats"]), 1e-6)
+        self.assertGreater(scores[1]["kl"]["nats"], 0)
+        self.assertEqual([speed["model"] for speed in speeds], ["teacher", "teacher-int8"])
+        self.assertTrue(all(speed["median"]["idle"] for speed in speeds), "nobody else was served")
         self.assertLess(models[1]["bytes_in_memory"], models[0]["bytes_in_memory"])
 
     def test_nobody_there_is_said_kindly(self):

@@ -98,7 +98,7 @@ TEST(BashCompletion, CompletesCommandsFlagsAndWords) {
   EXPECT_EQ(Complete("petit mo", 1), "models ");
   EXPECT_EQ(Complete("petit models \"\"", 2), "list get load unload serve-version -h --help ");
   EXPECT_EQ(Complete("petit models se", 2), "serve-version ");
-  EXPECT_EQ(Complete("petit jobs \"\"", 2), "create list get watch cancel delete -h --help ");
+  EXPECT_EQ(Complete("petit jobs \"\"", 2), "create list get watch publish cancel delete -h --help ");
   EXPECT_EQ(Complete("petit jobs watch --a", 3), "--after ");
   EXPECT_EQ(Complete("petit translate --len", 2), "--length-penalty ");
   EXPECT_EQ(Complete("petit translate --quiet --bea", 3), "--beams ");

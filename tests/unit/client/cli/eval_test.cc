@@ -72,7 +72,7 @@ TEST_F(EvalCommand, MeasuresEveryModel) {
   EXPECT_EQ(json["speeds"][1]["passes"].size(), 1);
   EXPECT_GT(json["speeds"][1]["median"]["seconds"], 0);
   for (const char* part : {"2 pairs", "sha256", "BLEU", "chrF2", "ROUGE-L", "KL(teacher || model)", "TOKENS/S", "P95",
-                           "4.0 MB", "while 32\nwere in flight", "tok:13a", "±"}) {
+                           "4.0 MB", "while 32 were in flight", "tok:13a", "±"}) {
     EXPECT_THAT(result.out, HasSubstr(part));
   }
 }
