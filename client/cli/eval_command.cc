@@ -161,11 +161,9 @@ absl::StatusOr<std::vector<eval::ModelPlan>> ChooseModels(const EvalFlags& flags
 int RunEval(const EvalFlags& flags, Io& io) {
   absl::StatusOr<std::vector<eval::SetPlan>> sets = Sets(flags);
   if (!sets.ok()) return FailUsage(io, std::string(sets.status().message()));
-  for (const eval::SetPlan& set : *sets) {  // before anybody is asked
-    const auto info = data::InspectPairs(set.files, io.interrupt_fd);
-    if (absl::IsCancelled(info.status())) return Fail(io, info.status());
-    if (!info.ok()) return FailUsage(io, std::string(info.status().message()));
-  }
+  absl::StatusOr<std::vector<eval::SetUnderTest>> inspected = eval::InspectSets(*sets, io.interrupt_fd);
+  if (absl::IsCancelled(inspected.status())) return Fail(io, inspected.status());
+  if (!inspected.ok()) return FailUsage(io, std::string(inspected.status().message()));
   absl::StatusOr<std::vector<eval::ModelPlan>> models = ChooseModels(flags, io);
   if (!models.ok()) return Fail(io, models.status());
   const std::string cache = flags.cache.empty() ? CacheDirectory("eval") : flags.cache;
@@ -184,7 +182,8 @@ int RunEval(const EvalFlags& flags, Io& io) {
   if (plan.measurement.all_at_once) plan.measurement.repeats = 0;
   EvalDisplay display(io, flags.common.quiet);
   const auto evaluation = eval::Evaluation::Prepare(
-      plan, [&flags](const std::string& /*server*/) { return Connect(flags.common); }, display.Surroundings());
+      plan, *std::move(inspected), [&flags](const std::string& /*server*/) { return Connect(flags.common); },
+      display.Surroundings());
   if (!evaluation.ok()) return FailEvaluation(io, evaluation.status(), cache);
   if (flags.fresh) {
     if (absl::Status status = (*evaluation)->Forget(); !status.ok()) return Fail(io, status);

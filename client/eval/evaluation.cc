@@ -103,25 +103,27 @@ std::string DescribeDecoding(const client::DecodingOptions& decoding) {
   return absl::StrCat(absl::StrJoin(parts, ", "), "; the rest as the server is configured");
 }
 
-absl::StatusOr<std::unique_ptr<Evaluation>> Evaluation::Prepare(const Plan& plan, const Connect& connect,
+absl::StatusOr<std::vector<SetUnderTest>> InspectSets(const std::vector<SetPlan>& plans, int interrupt_fd) {
+  std::vector<SetUnderTest> sets;
+  for (const SetPlan& plan : plans) {
+    absl::StatusOr<data::PairSetInfo> info = data::InspectPairs(plan.files, interrupt_fd);
+    if (!info.ok()) return info.status();
+    sets.push_back({.plan = plan, .info = *std::move(info)});
+  }
+  return sets;
+}
+
+absl::StatusOr<std::unique_ptr<Evaluation>> Evaluation::Prepare(const Plan& plan, std::vector<SetUnderTest> sets,
+                                                                const Connect& connect,
                                                                 const Surroundings& surroundings) {
   if (absl::Status status = Check(plan); !status.ok()) return status;
   std::unique_ptr<Evaluation> evaluation(new Evaluation(plan, surroundings));
   evaluation->started_ = absl::Now();
-  absl::Status status = evaluation->InspectSets();
-  if (status.ok()) status = evaluation->FindModels(connect);
+  evaluation->sets_ = std::move(sets);
+  absl::Status status = evaluation->FindModels(connect);
   if (status.ok()) status = evaluation->OpenJournals();
   if (!status.ok()) return status;
   return evaluation;
-}
-
-absl::Status Evaluation::InspectSets() {
-  for (const SetPlan& plan : plan_.sets) {
-    absl::StatusOr<data::PairSetInfo> info = data::InspectPairs(plan.files, surroundings_.interrupt_fd);
-    if (!info.ok()) return info.status();
-    sets_.push_back({.plan = plan, .info = *std::move(info)});
-  }
-  return absl::OkStatus();
 }
 
 absl::Status Evaluation::FindModels(const Connect& connect) {

@@ -40,13 +40,19 @@ struct Outcome {
   std::vector<std::string> problems;
 };
 
+// Reads every set once. INVALID_ARGUMENT and others name the file, and the line where it is one's.
+[[nodiscard]] absl::StatusOr<std::vector<SetUnderTest>> InspectSets(const std::vector<SetPlan>& plans,
+                                                                    int interrupt_fd);
+
 class Evaluation {
  public:
   using Connect = std::function<absl::StatusOr<client::Client>(const std::string& server)>;
 
-  // Reads every set once, and asks every server for its models. INVALID_ARGUMENT: a plan or a set that cannot be meant.
+  // `sets`: those of the plan. Asks every server for its models. INVALID_ARGUMENT: a plan that cannot be meant.
   // NOT_FOUND, FAILED_PRECONDITION: a model is not there, or not served.
-  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Evaluation>> Prepare(const Plan& plan, const Connect& connect,
+  [[nodiscard]] static absl::StatusOr<std::unique_ptr<Evaluation>> Prepare(const Plan& plan,
+                                                                           std::vector<SetUnderTest> sets,
+                                                                           const Connect& connect,
                                                                            const Surroundings& surroundings);
 
   // Does what has not been done, in the order: translations, likelihoods, timed passes (all models in turn, as often as
@@ -66,7 +72,6 @@ class Evaluation {
   Evaluation(const Plan& plan, const Surroundings& surroundings) : plan_(plan), surroundings_(surroundings) {}
 
   absl::Status FindModels(const Connect& connect);
-  absl::Status InspectSets();
   absl::Status OpenJournals();
   absl::Status TranslateAll();
   absl::Status TranslateAtOnce();

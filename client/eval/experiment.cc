@@ -153,12 +153,15 @@ absl::StatusOr<std::string> RunExperiment(const ExperimentPlan& plan, const Expe
   Surroundings surroundings = outer;
   surroundings.note = [&log](const std::string& line) { log.Note(line); };
   log.Note(options.command);
+  // Before hours of distillation.
+  absl::StatusOr<std::vector<SetUnderTest>> sets = InspectSets(plan.evaluation.sets, surroundings.interrupt_fd);
+  if (!sets.ok()) return sets.status();
   const absl::StatusOr<std::vector<JobResult>> jobs = DistillAll(plan, options, connections, surroundings);
   if (!jobs.ok()) return jobs.status();
   Plan evaluation_plan = plan.evaluation;
   evaluation_plan.directory = options.directory + "/journal";
   evaluation_plan.command = options.command;
-  const auto evaluation = Evaluation::Prepare(evaluation_plan, connections.models, surroundings);
+  const auto evaluation = Evaluation::Prepare(evaluation_plan, *std::move(sets), connections.models, surroundings);
   if (!evaluation.ok()) return evaluation.status();
   const absl::StatusOr<Outcome> outcome = (*evaluation)->Run(options.directory + "/hypotheses");
   if (!outcome.ok()) return outcome.status();

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "client/data/text.h"
 
 namespace petit::eval {
 namespace {
@@ -15,13 +16,6 @@ Json ToJson(const absl::Status& status) {
 
 absl::Status StatusFrom(const Json& json) {
   return {static_cast<absl::StatusCode>(json.at("code").get<int>()), json.at("message").get<std::string>()};
-}
-
-std::string OnOneLine(std::string text) {
-  for (char& c : text) {
-    if (c == '\n' || c == '\r') c = ' ';
-  }
-  return text;
 }
 
 std::string Dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
@@ -47,7 +41,7 @@ absl::StatusOr<Record> Parse(const std::string& text, const Read& read) {
 Hypothesis ToHypothesis(const client::TextResult& result) {
   if (!result.ok()) return {.status = result.status()};
   return {.status = absl::OkStatus(),
-          .text = OnOneLine(result->text),
+          .text = data::OnOneLine(result->text),
           .truncated = result->finish_reason == client::FinishReason::kLength,
           .source_tokens = result->source_tokens,
           .unknown_source_tokens = result->unknown_source_tokens,

@@ -3,11 +3,14 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <fstream>
+#include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "client/data/text.h"
 
 namespace petit::eval {
 namespace {
@@ -49,6 +52,13 @@ absl::StatusOr<std::string> ReadDocument(const std::string& path) {
 
 absl::Status ParseDocument(const std::string& text, const std::string& name, google::protobuf::Message& message) {
   Errors errors(name);
+  if (const std::optional<std::size_t> bad = data::FindInvalidUtf8(text)) {
+    const std::string before = text.substr(0, *bad);
+    const std::size_t line_start = before.rfind('\n') + 1;  // npos + 1 is 0
+    errors.AddError(static_cast<int>(std::count(before.begin(), before.end(), '\n')),
+                    static_cast<int>(*bad - line_start), "this byte is not valid UTF-8");
+    return absl::InvalidArgumentError(errors.text());
+  }
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&errors);
   if (!parser.ParseFromString(text, &message)) return absl::InvalidArgumentError(errors.text());

@@ -47,8 +47,11 @@ class EvaluationTest : public testing::Test {
   }
 
   absl::StatusOr<Outcome> Run(const Plan& plan) {
+    absl::StatusOr<std::vector<SetUnderTest>> sets = InspectSets(plan.sets, -1);
+    if (!sets.ok()) return sets.status();
     const auto evaluation = Evaluation::Prepare(
-        plan, [](const std::string& server) { return client::Client::Create({.server = server}); }, surroundings_);
+        plan, *std::move(sets), [](const std::string& server) { return client::Client::Create({.server = server}); },
+        surroundings_);
     if (!evaluation.ok()) return evaluation.status();
     return (*evaluation)->Run("");
   }

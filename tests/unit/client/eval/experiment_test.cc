@@ -157,6 +157,12 @@ TEST_F(ExperimentTest, ADistillationThatFailsEndsIt) {
   EXPECT_EQ(models_.texts, 0);
 }
 
+TEST_F(ExperimentTest, ASetThatIsNoneIsSaidBeforeAnythingIsDistilled) {
+  std::ofstream(directory_ + "/data/set.tsv") << "no tab\n";
+  EXPECT_THAT(Run(Experiment()).status().message(), HasSubstr("set.tsv:1: the line has no tab"));
+  EXPECT_EQ(jobs_.job_count(), 0);
+}
+
 TEST_F(ExperimentTest, NamesEveryMistakeOfTheFile) {
   const auto error = [this](const std::string& text) {
     return std::string(ReadExperiment(Write(text), "localhost:1").status().message());
