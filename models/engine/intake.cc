@@ -50,6 +50,7 @@ std::int64_t ByteSize(const std::vector<T>& ids) {
 absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
   if (requests.empty()) return absl::OkStatus();
   const absl::Time now = options_.clock();
+  const Flow flow = requests[0].flow;
   std::vector<std::unique_ptr<QueuedSequence>> queued;
   queued.reserve(requests.size());
   Load load;
@@ -65,6 +66,7 @@ absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
                                              request.options.max_new_tokens, sequence->rows);
     sequence->queue_bytes = ByteSize(request.source_ids);
     sequence->request = std::move(request);
+    sequence->request.flow = flow;
     if (absl::Status status = CheckCouldFit(*sequence, options_.limits); !status.ok()) {
       return Refuse("too_large", AtIndex(i, requests.size(), status));
     }
@@ -75,9 +77,9 @@ absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
 
   const std::lock_guard lock(mutex_);
   if (stopping_) return Refuse("stopping", StoppingError());
-  if (absl::Status status = Reserve("sequences", load, &waiting_); !status.ok()) return status;
+  if (absl::Status status = Reserve("sequences", flow, load, &waiting_); !status.ok()) return status;
   std::move(queued.begin(), queued.end(), std::back_inserter(sequences_));
-  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.length));
+  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.total.length));
   return absl::OkStatus();
 }
 
@@ -91,7 +93,9 @@ absl::Status Intake::AddScore(ScoreRequest request) {
   const std::lock_guard lock(mutex_);
   if (stopping_) return Refuse("stopping", StoppingError());
   const Load load = {.length = 1, .bytes = queued->queue_bytes};
-  if (absl::Status status = Reserve("pairs to score", load, &waiting_scores_); !status.ok()) return status;
+  if (absl::Status status = Reserve("pairs to score", queued->request.flow, load, &waiting_scores_); !status.ok()) {
+    return status;
+  }
   scores_.push_back(std::move(queued));
   return absl::OkStatus();
 }
@@ -115,20 +119,40 @@ bool Intake::empty() const {
   return sequences_.empty() && scores_.empty();
 }
 
-void Intake::LeftQueue(int sequences, std::int64_t bytes) {
+void Intake::LeftQueue(absl::Span<const QueuedSequence* const> sequences) {
   const std::lock_guard lock(mutex_);
-  waiting_.length -= sequences;
-  waiting_.bytes -= bytes;
-  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.length));
+  for (const QueuedSequence* sequence : sequences) Remove(sequence->request.flow, sequence->queue_bytes, &waiting_);
+  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.total.length));
 }
 
-void Intake::LeftScoreQueue(int pairs, std::int64_t bytes) {
+void Intake::LeftScoreQueue(absl::Span<const std::unique_ptr<QueuedScore>> pairs) {
   const std::lock_guard lock(mutex_);
-  waiting_scores_.length -= pairs;
-  waiting_scores_.bytes -= bytes;
+  for (const auto& pair : pairs) Remove(pair->request.flow, pair->queue_bytes, &waiting_scores_);
 }
 
-absl::Status Intake::Reserve(const char* what, const Load& request, Load* queued) {
+void Intake::Remove(Flow flow, std::int64_t bytes, Line* line) {
+  const auto found = line->flows.find(flow);
+  for (Load* load : {&line->total, &found->second}) {
+    load->length -= 1;
+    load->bytes -= bytes;
+  }
+  if (found->second.length == 0) line->flows.erase(found);
+}
+
+bool Intake::MayWait(Flow flow, const Load& request, const Line& line) const {
+  const auto fits = [&request](const Load& waiting, std::int64_t length, std::int64_t bytes) {
+    return request.length <= length - waiting.length && request.bytes <= bytes - waiting.bytes;
+  };
+  const BatchingLimits& limits = options_.limits;
+  if (fits(line.total, limits.max_queue_length, limits.max_queue_bytes)) return true;
+  const auto found = line.flows.find(flow);
+  const bool is_new = found == line.flows.end();
+  const auto flows = static_cast<std::int64_t>(line.flows.size()) + (is_new ? 1 : 0);
+  return fits(is_new ? Load() : found->second, limits.max_queue_length / flows, limits.max_queue_bytes / flows) &&
+         fits(line.total, 2 * std::int64_t{limits.max_queue_length}, 2 * limits.max_queue_bytes);
+}
+
+absl::Status Intake::Reserve(const char* what, Flow flow, const Load& request, Line* line) {
   const BatchingLimits& limits = options_.limits;
   if (request.length > limits.max_queue_length) {
     return Refuse("too_large",
@@ -142,21 +166,25 @@ absl::Status Intake::Reserve(const char* what, const Load& request, Load* queued
                       "a request of %d bytes of ids can never be queued: the limit is %d (max_queue_bytes)",
                       request.bytes, limits.max_queue_bytes)));
   }
-  if (request.length > limits.max_queue_length - queued->length) {
+  Load& queued = line->total;
+  const bool may_wait = MayWait(flow, request, *line);
+  if (!may_wait && request.length > limits.max_queue_length - queued.length) {
     return Refuse("queue_length",
                   absl::ResourceExhaustedError(absl::StrFormat(
                       "the queue is full: %d %s wait, this request adds %d, the limit is %d (max_queue_length)",
-                      queued->length, what, request.length, limits.max_queue_length)));
+                      queued.length, what, request.length, limits.max_queue_length)));
   }
-  if (request.bytes > limits.max_queue_bytes - queued->bytes) {
+  if (!may_wait) {
     return Refuse("queue_bytes",
                   absl::ResourceExhaustedError(absl::StrFormat(
                       "the queue is full: %d %s of %d bytes wait, this request adds %d bytes, the limit is %d "
                       "(max_queue_bytes)",
-                      queued->length, what, queued->bytes, request.bytes, limits.max_queue_bytes)));
+                      queued.length, what, queued.bytes, request.bytes, limits.max_queue_bytes)));
   }
-  queued->length += request.length;
-  queued->bytes += request.bytes;
+  for (Load* load : {&queued, &line->flows[flow]}) {
+    load->length += request.length;
+    load->bytes += request.bytes;
+  }
   return absl::OkStatus();
 }
 

@@ -3,6 +3,7 @@
 #define PETIT_MODELS_ENGINE_INTAKE_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "models/engine/executor.h"
 #include "models/engine/replica.h"
 
@@ -46,17 +48,25 @@ class Intake {
   bool empty() const;
 
   // The worker tells what waits no longer.
-  void LeftQueue(int sequences, std::int64_t bytes);
-  void LeftScoreQueue(int pairs, std::int64_t bytes);
+  void LeftQueue(absl::Span<const QueuedSequence* const> sequences);
+  void LeftScoreQueue(absl::Span<const std::unique_ptr<QueuedScore>> pairs);
 
  private:
   struct Load {
     std::int64_t length = 0;
     std::int64_t bytes = 0;
   };
+  struct Line {
+    Load total;
+    std::map<Flow, Load> flows;  // those that have somebody waiting
+  };
 
-  // Says why a request of this load cannot be taken, or adds it to `queued`.
-  absl::Status Reserve(const char* what, const Load& request, Load* queued) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Says why a request of this load cannot be taken, or adds it to `line`.
+  absl::Status Reserve(const char* what, Flow flow, const Load& request, Line* line)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the flow may have so much more waiting.
+  bool MayWait(Flow flow, const Load& request, const Line& line) const;
+  static void Remove(Flow flow, std::int64_t bytes, Line* line);
   // Reports the refusal and returns it.
   absl::Status Refuse(const char* reason, absl::Status status) const;
 
@@ -67,8 +77,8 @@ class Intake {
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<QueuedSequence>> sequences_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<QueuedScore>> scores_ ABSL_GUARDED_BY(mutex_);
-  Load waiting_ ABSL_GUARDED_BY(mutex_);
-  Load waiting_scores_ ABSL_GUARDED_BY(mutex_);
+  Line waiting_ ABSL_GUARDED_BY(mutex_);
+  Line waiting_scores_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace petit::engine

@@ -18,34 +18,37 @@ bool MayJoin(BatchingMode mode, int active, int admitted) {
 
 }  // namespace
 
-Admission Admit(absl::Span<const Waiting> queue, const ActiveLoad& active, absl::Time now,
-                const BatchingLimits& limits) {
+Admission Admit(absl::Span<const Waiting> queue, const ActiveLoad& active, absl::Time now, const BatchingLimits& limits,
+                Flow last_flow) {
   Admission result;
+  Turns turns(last_flow);
+  for (int i = 0; i < static_cast<int>(queue.size()); ++i) {
+    if (queue[i].cancelled) {
+      result.cancelled.push_back(i);
+    } else if (queue[i].deadline <= now) {
+      result.expired.push_back(i);
+    } else {
+      turns.Add(queue[i].flow, i);
+    }
+  }
   ActiveLoad load = active;
   std::int64_t encoder_tokens = 0;
-  bool open = true;
-  for (int i = 0; i < static_cast<int>(queue.size()); ++i) {
-    const Waiting& waiting = queue[i];
-    if (waiting.cancelled) {
-      result.cancelled.push_back(i);
-      continue;
-    }
-    if (waiting.deadline <= now) {
-      result.expired.push_back(i);
-      continue;
-    }
-    if (!open) continue;
+  while (!turns.empty()) {
+    const Waiting& waiting = queue[turns.Next()];
     const bool encoder_fits =
         result.admit.empty() || encoder_tokens + waiting.source_tokens <= limits.max_encoder_tokens_per_step;
     // Differences, not sums: a huge kv_bytes must not overflow.
-    open = MayJoin(limits.mode, active.sequences, static_cast<int>(result.admit.size())) && encoder_fits &&
-           waiting.rows <= limits.max_rows - load.rows && waiting.kv_bytes <= limits.max_kv_bytes - load.kv_bytes;
-    if (!open) continue;
-    result.admit.push_back(i);
+    const bool fits = MayJoin(limits.mode, active.sequences, static_cast<int>(result.admit.size())) && encoder_fits &&
+                      waiting.rows <= limits.max_rows - load.rows &&
+                      waiting.kv_bytes <= limits.max_kv_bytes - load.kv_bytes;
+    if (!fits) break;
+    result.admit.push_back(turns.Next());
+    turns.Pop();
     load.rows += waiting.rows;
     load.kv_bytes += waiting.kv_bytes;
     encoder_tokens += waiting.source_tokens;
   }
+  result.last_flow = turns.last();
   return result;
 }
 

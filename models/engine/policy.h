@@ -7,6 +7,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "models/engine/turns.h"
 
 namespace petit::engine {
 
@@ -22,8 +23,10 @@ struct BatchingLimits {
   int max_rows = 64;                       // decoder rows stepped together
   std::int64_t max_kv_bytes = 1 << 30;     // sum of Footprint over the admitted, reserved at admission
   int max_encoder_tokens_per_step = 1024;  // newcomers' source tokens encoded between two steps, in every mode
-  // Sequences waiting and the bytes of their source ids; what would exceed either is refused. Pairs to score wait
-  // in a queue of their own with the same two limits (there, the bytes of source and target ids).
+  // Sequences waiting and the bytes of their source ids; what would exceed either is refused. A flow that has less than
+  // its share of them (the limit / flows waiting) is let in beyond, up to twice the limit, so that no other flow keeps
+  // it out. Pairs to score wait in a queue of their own with the same two limits (there, the bytes of source and target
+  // ids).
   int max_queue_length = 256;
   std::int64_t max_queue_bytes = 16 << 20;
   // Of the worker's time while sequences decode: 0 scores only when none does, 1 scores a chunk after every step.
@@ -37,6 +40,7 @@ struct Waiting {
   std::int64_t kv_bytes = 0;  // Footprint of this sequence
   absl::Time deadline = absl::InfiniteFuture();
   bool cancelled = false;
+  Flow flow = 0;
 };
 
 struct ActiveLoad {
@@ -46,17 +50,19 @@ struct ActiveLoad {
 };
 
 struct Admission {
-  std::vector<int> admit;      // indices into the queue, ascending
+  std::vector<int> admit;      // indices into the queue, in the order of their turns
   std::vector<int> expired;    // ascending; deadline passed
   std::vector<int> cancelled;  // ascending
+  Flow last_flow = 0;          // of the last that was admitted: the next call's
 };
 
-// First come, first served: the first sequence that does not fit stops admission, so that none starves. A
+// One sequence of each flow in turn, after `last_flow`; first come, first served within a flow. The first sequence that
+// does not fit stops admission and keeps its turn, so that none starves. A
 // sequence whose source alone exceeds max_encoder_tokens_per_step is admitted as the only newcomer of its step. A
 // sequence that exceeds max_rows or max_kv_bytes by itself is never admitted: whoever queues refuses it.
 // A cancelled sequence is reported as cancelled even when its deadline (`deadline <= now`) has passed too.
-Admission Admit(absl::Span<const Waiting> queue, const ActiveLoad& active, absl::Time now,
-                const BatchingLimits& limits);
+Admission Admit(absl::Span<const Waiting> queue, const ActiveLoad& active, absl::Time now, const BatchingLimits& limits,
+                Flow last_flow = 0);
 
 }  // namespace petit::engine
 

@@ -16,6 +16,7 @@
 #include "models/decoding/decoder.h"
 #include "models/engine/executor.h"
 #include "models/engine/policy.h"
+#include "models/engine/turns.h"
 
 namespace petit::engine {
 
@@ -41,6 +42,7 @@ struct SequenceRequest {
   std::uint64_t sequence_index = 0;   // place in its request, for sampling
   absl::Time deadline = absl::InfiniteFuture();
   CancelFlag cancelled;  // may be null
+  Flow flow = 0;         // shares the replica's turns; one and the same for all sequences of a request
   // Called exactly once, from the worker thread (never from Submit's), outside of any lock: must not block.
   // OK, DEADLINE_EXCEEDED, CANCELLED, RESOURCE_EXHAUSTED (device full), UNAVAILABLE (stopped), INTERNAL.
   std::function<void(absl::StatusOr<SequenceResult>)> done;
@@ -54,6 +56,7 @@ struct ScoreRequest {
   std::shared_ptr<const std::vector<float>> reference_log_probs;
   absl::Time deadline = absl::InfiniteFuture();
   CancelFlag cancelled;
+  Flow flow = 0;
   std::function<void(absl::StatusOr<ScoreResult>)> done;  // as SequenceRequest::done
 };
 

@@ -81,6 +81,7 @@ struct ReplicaLoop::Impl {
   std::vector<std::unique_ptr<QueuedSequence>> queue;
   std::vector<Active> active;
   ActiveLoad load;
+  Flow last_flow = 0;
   ScoreQueue scores;
   ScoreShare score_share;
   SlotPool slots;
@@ -119,16 +120,18 @@ bool ReplicaLoop::Impl::ServeQueue() {
                        .rows = queued->rows,
                        .kv_bytes = queued->kv_bytes,
                        .deadline = request.deadline,
-                       .cancelled = IsCancelled(request.cancelled)});
+                       .cancelled = IsCancelled(request.cancelled),
+                       .flow = request.flow});
   }
   const absl::Time now = options.clock();
-  const Admission admission = engine::Admit(waiting, load, now, options.limits);
-  std::int64_t bytes = 0;
+  const Admission admission = engine::Admit(waiting, load, now, options.limits, last_flow);
+  last_flow = admission.last_flow;
+  std::vector<const QueuedSequence*> left;
   const auto take = [&](const std::vector<int>& indices) {
     std::vector<std::unique_ptr<QueuedSequence>> taken;
     taken.reserve(indices.size());
     for (const int index : indices) {
-      bytes += queue[index]->queue_bytes;
+      left.push_back(queue[index].get());
       taken.push_back(std::move(queue[index]));
     }
     return taken;
@@ -136,10 +139,9 @@ bool ReplicaLoop::Impl::ServeQueue() {
   auto cancelled = take(admission.cancelled);
   auto expired = take(admission.expired);
   auto chosen = take(admission.admit);
-  const std::size_t left = cancelled.size() + expired.size() + chosen.size();
-  if (left == 0) return false;
+  if (left.empty()) return false;
   std::erase(queue, nullptr);
-  intake.LeftQueue(static_cast<int>(left), bytes);
+  intake.LeftQueue(left);
 
   for (auto& queued : cancelled) {
     const absl::Duration waited = now - queued->submitted;
@@ -338,9 +340,9 @@ void ReplicaLoop::FailAll(const absl::Status& status) {
   auto queue = std::exchange(impl_->queue, {});
   if (!active.empty()) impl_->Release(active);
   if (!queue.empty()) {
-    std::int64_t bytes = 0;
-    for (const auto& queued : queue) bytes += queued->queue_bytes;
-    impl_->intake.LeftQueue(static_cast<int>(queue.size()), bytes);
+    std::vector<const QueuedSequence*> left;
+    for (const auto& queued : queue) left.push_back(queued.get());
+    impl_->intake.LeftQueue(left);
   }
   for (Active& sequence : active) impl_->Answer(std::move(sequence.queued), status);
   for (auto& queued : queue) impl_->Answer(std::move(queued), status);

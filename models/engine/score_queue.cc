@@ -36,7 +36,7 @@ bool ScoreQueue::DropLate() {
                                                  std::make_move_iterator(pairs_.end()));
   pairs_.erase(first_late, pairs_.end());
   for (const auto& pair : late) {
-    intake_->LeftScoreQueue(1, pair->queue_bytes);
+    intake_->LeftScoreQueue({&pair, 1});
     // A flag raised just now makes it a cancellation; both are true then.
     Answer(*pair, LateInQueueError(IsCancelled(pair->request.cancelled), now - pair->submitted));
   }
@@ -45,14 +45,18 @@ bool ScoreQueue::DropLate() {
 
 absl::Duration ScoreQueue::ScoreChunk() {
   if (pairs_.empty()) return absl::ZeroDuration();
-  std::int64_t tokens = Tokens(*pairs_[0]);
-  int count = 1;
-  while (count < static_cast<int>(pairs_.size())) {
-    tokens += Tokens(*pairs_[count]);
-    if (tokens > options_.limits.max_score_tokens_per_chunk) break;
-    ++count;
+  Turns turns(last_flow_);
+  for (std::size_t i = 0; i < pairs_.size(); ++i) turns.Add(pairs_[i]->request.flow, static_cast<int>(i));
+  std::int64_t tokens = 0;
+  std::vector<int> chosen;
+  while (!turns.empty()) {
+    tokens += Tokens(*pairs_[turns.Next()]);
+    if (!chosen.empty() && tokens > options_.limits.max_score_tokens_per_chunk) break;
+    chosen.push_back(turns.Next());
+    turns.Pop();
   }
-  const std::vector<std::unique_ptr<QueuedScore>> chunk = TakeFront(count);
+  last_flow_ = turns.last();
+  const std::vector<std::unique_ptr<QueuedScore>> chunk = Take(chosen);
 
   const absl::Time start = options_.clock();
   std::vector<absl::StatusOr<ScoreResult>> results;
@@ -77,18 +81,18 @@ absl::Duration ScoreQueue::ScoreChunk() {
 }
 
 void ScoreQueue::FailAll(const absl::Status& status) {
-  for (const auto& pair : TakeFront(static_cast<int>(pairs_.size()))) Answer(*pair, status);
+  const std::vector<std::unique_ptr<QueuedScore>> all = std::exchange(pairs_, {});
+  intake_->LeftScoreQueue(all);
+  for (const auto& pair : all) Answer(*pair, status);
 }
 
-std::vector<std::unique_ptr<QueuedScore>> ScoreQueue::TakeFront(int count) {
-  const auto end = pairs_.begin() + count;
-  std::vector<std::unique_ptr<QueuedScore>> front(std::make_move_iterator(pairs_.begin()),
-                                                  std::make_move_iterator(end));
-  pairs_.erase(pairs_.begin(), end);
-  std::int64_t bytes = 0;
-  for (const auto& pair : front) bytes += pair->queue_bytes;
-  intake_->LeftScoreQueue(count, bytes);
-  return front;
+std::vector<std::unique_ptr<QueuedScore>> ScoreQueue::Take(absl::Span<const int> indices) {
+  std::vector<std::unique_ptr<QueuedScore>> taken;
+  taken.reserve(indices.size());
+  for (const int index : indices) taken.push_back(std::move(pairs_[index]));
+  std::erase(pairs_, nullptr);
+  intake_->LeftScoreQueue(taken);
+  return taken;
 }
 
 absl::StatusOr<std::vector<ScoreResult>> ScoreQueue::Score(absl::Span<const std::unique_ptr<QueuedScore>> pairs) {

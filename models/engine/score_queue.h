@@ -14,7 +14,7 @@
 
 namespace petit::engine {
 
-// First come, first served. Used by the worker alone.
+// One pair of each flow in turn, first come, first served within a flow. Used by the worker alone.
 class ScoreQueue {
  public:
   // All three must outlive the queue. `intake` is told of every pair that leaves.
@@ -28,7 +28,7 @@ class ScoreQueue {
   // Answers the cancelled and the expired; false if there were none.
   bool DropLate();
 
-  // Scores the first pairs that fit into max_score_tokens_per_chunk together (a bigger one alone) and answers them.
+  // Scores the next pairs that fit into max_score_tokens_per_chunk together (a bigger one alone) and answers them.
   // Where several fail together each is tried alone, so that one bad pair does not lose the others. Returns the
   // time the executor took; zero with an empty queue.
   absl::Duration ScoreChunk();
@@ -36,14 +36,15 @@ class ScoreQueue {
   void FailAll(const absl::Status& status);
 
  private:
-  // Removes the first `count` pairs.
-  std::vector<std::unique_ptr<QueuedScore>> TakeFront(int count);
+  // Removes the pairs at these places.
+  std::vector<std::unique_ptr<QueuedScore>> Take(absl::Span<const int> indices);
   absl::StatusOr<std::vector<ScoreResult>> Score(absl::Span<const std::unique_ptr<QueuedScore>> pairs);
 
   Executor* executor_;
   const ReplicaOptions& options_;
   Intake* intake_;
   std::vector<std::unique_ptr<QueuedScore>> pairs_;
+  Flow last_flow_ = 0;
 };
 
 }  // namespace petit::engine

@@ -1,0 +1,129 @@
+// One flow's flood does not keep another's few requests waiting.
+#include "tests/unit/engine/loop_fixture.h"
+
+namespace petit::engine {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr Flow kFlood = 5;
+constexpr Flow kPolite = 9;
+constexpr Flow kOther = 2;
+
+class FairnessTest : public LoopTest {
+ protected:
+  static SequenceRequest Of(Flow flow, int length = 3) {
+    SequenceRequest request = Request(length);
+    request.flow = flow;
+    return request;
+  }
+  static ScoreRequest PairOf(Flow flow) {
+    ScoreRequest request = Pair(2, 2);
+    request.flow = flow;
+    return request;
+  }
+  // Turns of the loop until it is answered.
+  int TurnsUntil(const Sequence& sequence) {
+    int turns = 0;
+    for (; !sequence->done(); ++turns) EXPECT_TRUE(loop_->RunOnce());
+    return turns;
+  }
+};
+
+TEST_F(FairnessTest, AnothersTextIsAdmittedNext) {
+  options_.limits.max_rows = 1;
+  Start();
+  std::vector<Sequence> flood;
+  for (int i = 0; i < 20; ++i) flood.push_back(Enqueue(Of(kFlood)));
+  loop_->RunOnce();
+  const Sequence polite = Enqueue(Of(kPolite));
+  EXPECT_LE(TurnsUntil(polite), 8);  // the rest of the first, and its own four steps
+  EXPECT_TRUE(flood[0]->done());
+  EXPECT_FALSE(flood[1]->done());
+  RunUntilIdle();
+}
+
+TEST_F(FairnessTest, FlowsTakeTurnsOneSequenceEach) {
+  options_.limits.max_rows = 1;
+  Start();
+  std::vector<Sequence> flood;
+  for (int i = 0; i < 6; ++i) flood.push_back(Enqueue(Of(kFlood)));
+  loop_->RunOnce();
+  std::vector<Sequence> others;
+  for (int i = 0; i < 2; ++i) {
+    others.push_back(Enqueue(Of(kPolite)));
+    others.push_back(Enqueue(Of(kOther)));
+  }
+  TurnsUntil(others[3]);
+  EXPECT_TRUE(others[0]->done());
+  EXPECT_TRUE(others[1]->done());
+  EXPECT_TRUE(others[2]->done());
+  EXPECT_TRUE(flood[1]->done());
+  EXPECT_FALSE(flood[3]->done());
+  RunUntilIdle();
+}
+
+TEST_F(FairnessTest, ABigSequenceKeepsItsTurnUntilThereIsRoom) {
+  options_.limits.max_rows = 4;
+  Start();
+  SequenceRequest big = Of(kPolite);
+  big.options.num_beams = 4;
+  std::vector<Sequence> flood;
+  for (int i = 0; i < 4; ++i) flood.push_back(Enqueue(Of(kFlood, 3 + i)));
+  loop_->RunOnce();
+  const Sequence waiting = Enqueue(big);
+  for (int i = 0; i < 8; ++i) flood.push_back(Enqueue(Of(kFlood)));
+  TurnsUntil(waiting);
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(flood[i]->done());
+  for (int i = 4; i < 12; ++i) EXPECT_FALSE(flood[i]->done());
+  RunUntilIdle();
+}
+
+TEST_F(FairnessTest, AFullQueueHasRoomForAnothersShare) {
+  options_.limits.max_queue_length = 4;
+  options_.limits.max_rows = 1;
+  Start();
+  for (int i = 0; i < 4; ++i) Enqueue(Of(kFlood));
+  EXPECT_EQ(TryEnqueue(Of(kFlood)).code(), absl::StatusCode::kResourceExhausted);
+  Enqueue(Of(kPolite));
+  Enqueue(Of(kPolite));
+  const absl::Status over = TryEnqueue(Of(kPolite));  // half of four is two
+  EXPECT_EQ(over.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(over.message()), HasSubstr("6 sequences wait, this request adds 1, the limit is 4"));
+  Enqueue(Of(kOther));  // a third
+  EXPECT_EQ(TryEnqueue(Of(kOther)).code(), absl::StatusCode::kResourceExhausted);
+  Enqueue(Of(77));  // a quarter
+  EXPECT_EQ(TryEnqueue(Of(78)).code(), absl::StatusCode::kResourceExhausted) << "twice the limit is the end";
+  RunUntilIdle();
+  for (int i = 0; i < 4; ++i) Enqueue(Of(kFlood));
+  EXPECT_EQ(TryEnqueue(Of(kFlood)).code(), absl::StatusCode::kResourceExhausted) << "all have left";
+  RunUntilIdle();
+}
+
+TEST_F(FairnessTest, TheSharedBytesLikewise) {
+  options_.limits.max_queue_bytes = 40 * static_cast<std::int64_t>(sizeof(TokenId));
+  options_.limits.max_rows = 1;
+  Start();
+  Enqueue(Of(kFlood, 40));
+  EXPECT_EQ(TryEnqueue(Of(kFlood, 1)).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(TryEnqueue(Of(kPolite, 21)).code(), absl::StatusCode::kResourceExhausted);
+  Enqueue(Of(kPolite, 20));
+  RunUntilIdle();
+}
+
+TEST_F(FairnessTest, PairsTakeTurnsToo) {
+  options_.limits.max_score_tokens_per_chunk = 4;
+  Start();
+  std::vector<Scored> flood;
+  for (int i = 0; i < 10; ++i) flood.push_back(EnqueueScore(PairOf(kFlood)));
+  loop_->RunOnce();
+  const Scored polite = EnqueueScore(PairOf(kPolite));
+  loop_->RunOnce();
+  EXPECT_TRUE(flood[0]->done());
+  EXPECT_TRUE(polite->done());
+  EXPECT_FALSE(flood[1]->done());
+  RunUntilIdle();
+}
+
+}  // namespace
+}  // namespace petit::engine
