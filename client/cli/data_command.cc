@@ -129,6 +129,10 @@ void AddSetFlags(CLI::App& command, std::string& out_dir, data::SplitRule& split
       ->type_name("PAIRS")
       ->check(AtLeast(1))
       ->capture_default_str();
+  command.add_option("--dev", split.dev, "Pairs to choose checkpoints by: up to so many after those")
+      ->type_name("PAIRS")
+      ->check(AtLeast(0))
+      ->capture_default_str();
   command.add_flag("-q,--quiet", quiet, "Say nothing of what happens; errors are still printed");
 }
 
@@ -139,9 +143,9 @@ void AddImportCommand(CLI::App& data, Invocation& invocation) {
       "Makes sets of an exported English-French corpus.\n"
       "\n"
       "Made for Nicolas-BZRD/Parallel_Global_Voices_English_French, the corpus of the report \"Knowledge Distillation\n"
-      "vs Quantization\", and its split: the first 10,000 pairs are to train with, the next 2,000 to test with. "
-      "Writes\n"
-      "train.en-fr.tsv, test.en-fr.tsv, test.fr-en.tsv and manifest.json.");
+      "vs Quantization\", and its split: the first 10,000 pairs are to train with, the next 2,000 to test with; the\n"
+      "report names none to choose checkpoints by, so 500 after them are. Writes train.en-fr.tsv, test.en-fr.tsv,\n"
+      "test.fr-en.tsv, dev.en-fr.tsv and manifest.json.");
   command.footer(absl::StrCat(
       "To export the corpus, with Python and the package `datasets`:\n"
       "  from datasets import load_dataset\n"

@@ -42,7 +42,9 @@ std::string Milliseconds(const std::optional<double>& seconds) {
 
 std::string Header(const report::Results& results) {
   std::string text;
-  if (results.random_weights) text += "RANDOM WEIGHTS: no score means anything\n";
+  if (const report::Stamp stamp = report::StampOf(results); !stamp.text.empty()) {
+    absl::StrAppend(&text, stamp.text, ": ", stamp.meaning, "\n");
+  }
   for (const report::Set& set : results.sets) {
     absl::StrAppend(&text, "set:          ", set.name);
     if (!set.source_language.empty()) {

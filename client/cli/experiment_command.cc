@@ -19,14 +19,19 @@ struct ExperimentFlags {
   CommonFlags common;
   std::string file;
   std::string out;
+  bool trial = false;
+  bool random_weights = false;
 };
 
 constexpr double kLongTimeoutSeconds = 600;  // checking a job's spec reads its data; publishing loads a model
 
 int RunExperimentCommand(const ExperimentFlags& flags, Io& io) {
-  const absl::StatusOr<eval::ExperimentPlan> plan = eval::ReadExperiment(flags.file, flags.common.server);
+  absl::StatusOr<eval::ExperimentPlan> plan = eval::ReadExperiment(flags.file, flags.common.server);
   if (!plan.ok()) return FailUsage(io, std::string(plan.status().message()));
-  const std::string directory = flags.out.empty() ? plan->evaluation.name + ".results" : flags.out;
+  if (flags.trial) eval::ShortenForTrial(*plan);
+  if (flags.random_weights) plan->evaluation.random_weights = true;
+  const std::string directory =
+      !flags.out.empty() ? flags.out : plan->evaluation.name + (flags.trial ? ".trial" : ".results");
   const client::ClientOptions options{.timeout = absl::Seconds(flags.common.timeout_s),
                                       .model_timeout = absl::Seconds(flags.common.timeout_s),
                                       .user_agent = absl::StrCat("petit-cli/", PETIT_VERSION)};
@@ -72,10 +77,17 @@ void AddExperimentCommand(CLI::App& app, Invocation& invocation) {
       "and results.csv, the distillations' events, a log, and the report: report.html and report.md. A run that was\n"
       "interrupted goes on when the command is given again.");
   command.footer(std::string("Examples:\n"
+                             "  petit experiment run deploy/experiments/demo.textproto --trial\n"
                              "  petit experiment run deploy/experiments/demo.textproto --out demo.results\n\n") +
                  kExitCodesHelp);
   command.add_option("FILE", flags->file, "The experiment")->required()->type_name("FILE");
-  command.add_option("-o,--out", flags->out, "The folder (default: NAME.results)")->type_name("DIR");
+  command.add_option("-o,--out", flags->out, "The folder (default: NAME.results, of a trial NAME.trial)")
+      ->type_name("DIR");
+  command.add_flag("--trial", flags->trial,
+                   "First see in minutes that everything fits together: 8 pairs of each set, 2 steps of each\n"
+                   "distillation, 8 tokens, one timed pass; every page says so");
+  command.add_flag("--random-weights", flags->random_weights,
+                   "The models' weights mean nothing: every page is stamped RANDOM WEIGHTS");
   AddCommonFlags(command, flags->common, kLongTimeoutSeconds);
   command.callback(
       [&invocation, flags] { invocation.run = [flags](Io& io) { return RunExperimentCommand(*flags, io); }; });

@@ -120,7 +120,7 @@ class SetWriter::Part {
 };
 
 SetWriter::SetWriter(std::string directory, const SplitRule& rule) : directory_(std::move(directory)), rule_(rule) {
-  for (const char* name : {"train.en-fr.tsv", "test.en-fr.tsv", "test.fr-en.tsv"}) {
+  for (const char* name : {"train.en-fr.tsv", "test.en-fr.tsv", "test.fr-en.tsv", "dev.en-fr.tsv"}) {
     parts_.push_back(std::make_unique<Part>(directory_, name));
   }
 }
@@ -132,6 +132,7 @@ absl::StatusOr<std::unique_ptr<SetWriter>> SetWriter::Open(const std::string& di
     return absl::InvalidArgumentError(
         absl::StrCat("train is ", rule.train, " pairs and test ", rule.test, "; at least one of each is wanted"));
   }
+  if (rule.dev < 0) return absl::InvalidArgumentError(absl::StrCat("dev is ", rule.dev, " pairs; want 0 or more"));
   std::error_code failure;
   fs::create_directories(directory, failure);
   if (failure) return absl::ErrnoToStatus(failure.value(), absl::StrCat("cannot make ", directory));
@@ -156,6 +157,7 @@ absl::Status SetWriter::Add(std::string english, std::string french) {
     if (absl::Status status = parts_[1]->AddPair(english, french); !status.ok()) return status;
     return parts_[2]->AddPair(french, english);
   }
+  if (number - rule_.train - rule_.test < rule_.dev) return parts_[3]->AddPair(english, french);
   ++counts_.unused;
   return absl::OkStatus();
 }
@@ -166,9 +168,11 @@ std::string SetWriter::Manifest(const SetSource& source, const std::vector<SetFi
   if (!source.url.empty()) manifest["source"]["url"] = source.url;
   manifest["order"] = source.order;
   manifest["split"] = {{"rule", absl::StrCat("of the pairs without an empty side, in the source's order: the first ",
-                                             rule_.train, " are train, the next ", rule_.test, " are test")},
+                                             rule_.train, " are train, the next ", rule_.test, " are test, up to ",
+                                             rule_.dev, " after them are dev")},
                        {"train", rule_.train},
-                       {"test", rule_.test}};
+                       {"test", rule_.test},
+                       {"dev", rule_.dev}};
   manifest["options"] = Json::object();
   for (const auto& [name, value] : source.options) manifest["options"][name] = value;
   manifest["counts"] = {{"pairs_there", counts_.there}, {"dropped_empty", counts_.empty}, {"unused", counts_.unused}};

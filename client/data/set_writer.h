@@ -1,4 +1,4 @@
-// The sets that a corpus is split into: train, test, the test reversed, and a manifest.
+// The sets that a corpus is split into: train, test, the test reversed, dev, and a manifest.
 #ifndef PETIT_CLIENT_DATA_SET_WRITER_H_
 #define PETIT_CLIENT_DATA_SET_WRITER_H_
 
@@ -13,10 +13,11 @@
 
 namespace petit::data {
 
-// How many pairs go where: the first to train, the next to test, the rest nowhere.
+// How many pairs go where: the first to train, the next to test, then to dev as many as there are, the rest nowhere.
 struct SplitRule {
   std::int64_t train = 10000;
   std::int64_t test = 2000;
+  std::int64_t dev = 500;
 };
 
 struct SetFile {
@@ -45,9 +46,9 @@ struct WrittenSets {
   SetCounts counts;
 };
 
-// Takes pairs in the source's order and writes train.en-fr.tsv, test.en-fr.tsv (English TAB French), test.fr-en.tsv and
-// manifest.json. All of them are written beside their final names (.part) and renamed in Finish, the manifest last;
-// without it they vanish.
+// Takes pairs in the source's order and writes train.en-fr.tsv, test.en-fr.tsv (English TAB French), test.fr-en.tsv,
+// dev.en-fr.tsv and manifest.json. All of them are written beside their final names (.part) and renamed in Finish, the
+// manifest last; without it they vanish.
 class SetWriter {
  public:
   // INVALID_ARGUMENT: a rule that cannot be meant. Else the directory or a file in it cannot be made.
@@ -61,7 +62,7 @@ class SetWriter {
   // that is empty then is dropped, and counted. Both are valid UTF-8.
   [[nodiscard]] absl::Status Add(std::string english, std::string french);
 
-  // FAILED_PRECONDITION: fewer pairs than the rule wants; then the old files are left as they are.
+  // FAILED_PRECONDITION: fewer pairs than the rule wants to train and to test; then the old files are left as they are.
   [[nodiscard]] absl::StatusOr<WrittenSets> Finish(const SetSource& source);
 
  private:
@@ -74,7 +75,7 @@ class SetWriter {
   const SplitRule rule_;
   SetCounts counts_;
   std::int64_t kept_ = 0;
-  std::vector<std::unique_ptr<Part>> parts_;  // train, test, test reversed
+  std::vector<std::unique_ptr<Part>> parts_;  // train, test, test reversed, dev
 };
 
 }  // namespace petit::data

@@ -20,16 +20,17 @@ std::string NamesOf(const std::vector<client::Model>& models) {
                        [](std::string* out, const client::Model& model) { absl::StrAppend(out, model.name); });
 }
 
-// The version that answers under this name.
-absl::StatusOr<client::ModelVersion> FindVersion(const std::vector<client::Model>& models, const std::string& name) {
+// The version that answers under this name, and its model.
+absl::StatusOr<std::pair<client::ModelVersion, client::Model>> FindVersion(const std::vector<client::Model>& models,
+                                                                           const std::string& name) {
   for (const client::Model& model : models) {
     if (name == model.name) {
-      if (const client::ModelVersion* served = model.Served(); served != nullptr) return *served;
+      if (const client::ModelVersion* served = model.Served(); served != nullptr) return std::pair(*served, model);
       return absl::FailedPreconditionError(absl::StrCat("model '", name, "' serves no version"));
     }
     for (const client::ModelVersion& version : model.versions) {
       if (name != absl::StrCat(model.name, "/versions/", version.version)) continue;
-      if (version.state == client::ModelState::kReady) return version;
+      if (version.state == client::ModelState::kReady) return std::pair(version, model);
       return absl::FailedPreconditionError(
           absl::StrCat("'", name, "' is ", client::ModelStateName(version.state), "; load it first"));
     }
@@ -89,6 +90,15 @@ Json DecodingKey(const client::DecodingOptions& decoding) {
   return json;
 }
 
+// What the model gets before each source; empty where its server has no prompt for the languages, and will say so.
+std::string PromptOf(const SetPlan& set, const client::Model& model) {
+  if (set.prompt) return *set.prompt;
+  for (const client::LanguagePair& pair : model.language_pairs) {
+    if (pair.source == set.source_language && pair.target == set.target_language) return pair.prompt;
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string DescribeDecoding(const client::DecodingOptions& decoding) {
@@ -143,9 +153,10 @@ absl::Status Evaluation::FindModels(const Connect& connect) {
       addresses_.push_back(plan.server);
       servers_.push_back(*std::move(info));
     }
-    absl::StatusOr<client::ModelVersion> version = FindVersion(listed[plan.server], plan.name);
-    if (!version.ok()) return version.status();
-    models_.push_back({.plan = plan, .client = client, .served = *std::move(version)});
+    auto found = FindVersion(listed[plan.server], plan.name);
+    if (!found.ok()) return found.status();
+    models_.push_back(
+        {.plan = plan, .client = client, .served = std::move(found->first), .model = std::move(found->second)});
     if (models_.back().plan.label.empty()) models_.back().plan.label = plan.name;
   }
   return absl::OkStatus();
@@ -164,6 +175,8 @@ std::string Evaluation::KeyOf(const Cell& cell) const {
               {"device", model.served.device},
               {"build", servers_[static_cast<std::size_t>(server)].build},
               {"decoding", DecodingKey(plan_.decoding)},
+              {"default_decoding", DecodingKey(model.model.default_decoding)},
+              {"prompt", PromptOf(set, model.model)},
               {"languages", {set.source_language, set.target_language}},
               {"files", std::move(files)},
               {"format", static_cast<int>(set.files.format)},
@@ -171,7 +184,6 @@ std::string Evaluation::KeyOf(const Cell& cell) const {
               {"swap", set.files.swap_columns},
               {"skip", set.files.skip},
               {"take", set.files.take}};
-  if (set.prompt) key["prompt"] = *set.prompt;
   return key.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

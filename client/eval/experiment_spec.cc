@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/eval/text_proto.h"
+#include "client/lib/convert.h"
 
 namespace petit::eval {
 namespace {
@@ -69,27 +70,6 @@ Role ToRole(pb::Model::Role role) {
     default:
       return Role::kOther;
   }
-}
-
-client::DecodingOptions ToDecoding(const petit::v1::DecodingOptions& from) {
-  client::DecodingOptions to;
-  if (from.has_max_new_tokens()) to.max_new_tokens = from.max_new_tokens();
-  if (from.has_min_new_tokens()) to.min_new_tokens = from.min_new_tokens();
-  if (from.has_num_beams()) to.num_beams = from.num_beams();
-  if (from.has_length_penalty()) to.length_penalty = from.length_penalty();
-  if (from.has_repetition_penalty()) to.repetition_penalty = from.repetition_penalty();
-  if (from.has_no_repeat_ngram_size()) to.no_repeat_ngram_size = from.no_repeat_ngram_size();
-  to.do_sample = from.do_sample();
-  if (from.has_temperature()) to.temperature = from.temperature();
-  if (from.has_top_k()) to.top_k = from.top_k();
-  if (from.has_top_p()) to.top_p = from.top_p();
-  if (from.has_seed()) to.seed = from.seed();
-  using Early = client::DecodingOptions::EarlyStopping;
-  constexpr Early kEarly[] = {Early::kDefault, Early::kFalse, Early::kTrue, Early::kNever};
-  if (petit::v1::DecodingOptions::EarlyStopping_IsValid(from.early_stopping())) {
-    to.early_stopping = kEarly[from.early_stopping()];
-  }
-  return to;
 }
 
 SetPlan ToSet(const pb::Set& set, const std::string& file, bool is_main) {
@@ -221,13 +201,41 @@ absl::StatusOr<ExperimentPlan> ReadExperiment(const std::string& path, const std
   CheckUnique(spec.models(), "models", checks);
   CheckUnique(spec.sets(), "sets", checks);
   CheckUnique(spec.distillations(), "distillations", checks);
-  evaluation.decoding = ToDecoding(spec.decoding());
+  evaluation.decoding = client::FromProto(spec.decoding());
   evaluation.measurement = ToMeasurement(spec.measurement(), checks);
   evaluation.teacher = Choose(evaluation, spec.teacher(), Role::kTeacher, "teacher", checks);
   evaluation.baseline = Choose(evaluation, spec.baseline(), Role::kStudent, "baseline", checks);
   if (!spec.sets().empty()) evaluation.main_set = spec.sets(0).name();
   if (absl::Status status = checks.status(); !status.ok()) return status;
   return plan;
+}
+
+void ShortenForTrial(ExperimentPlan& plan) {
+  constexpr int kPairs = 8;
+  constexpr int kSteps = 2;
+  constexpr int kTokens = 8;
+  const auto shorten = [](std::int64_t take, std::int64_t most) { return take == 0 ? most : std::min(take, most); };
+  // A directory that was begun with the one cannot go on with the other.
+  plan.text.insert(0, "# A trial.\n");
+  Plan& evaluation = plan.evaluation;
+  evaluation.trial = true;
+  for (SetPlan& set : evaluation.sets) set.files.take = shorten(set.files.take, kPairs);
+  evaluation.decoding.max_new_tokens = std::min(evaluation.decoding.max_new_tokens.value_or(kTokens), kTokens);
+  Measurement& how = evaluation.measurement;
+  how.repeats = std::min(how.repeats, 1);
+  how.speed_take = shorten(how.speed_take, kPairs / 2);
+  for (DistillationPlan& distillation : plan.distillations) {
+    petit::v1::JobSpec& spec = distillation.spec;
+    spec.mutable_training()->clear_epochs();
+    spec.mutable_training()->set_steps(kSteps);
+    spec.mutable_training()->set_eval_steps(kSteps);
+    spec.mutable_training()->set_batch_size(2);
+    spec.mutable_training()->clear_micro_batch_size();
+    spec.clear_halving();
+    spec.mutable_optimizer()->set_warmup_steps(0);
+    for (petit::v1::TrainingSet& set : *spec.mutable_train()) set.set_take(shorten(set.take(), kPairs));
+    for (petit::v1::DevSet& set : *spec.mutable_dev()) set.set_take(shorten(set.take(), kPairs / 2));
+  }
 }
 
 }  // namespace petit::eval

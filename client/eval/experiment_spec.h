@@ -30,6 +30,10 @@ struct ExperimentPlan {
 // line. `default_server` is for all that name none.
 [[nodiscard]] absl::StatusOr<ExperimentPlan> ReadExperiment(const std::string& path, const std::string& default_server);
 
+// Makes a trial of an experiment, which touches everything and takes minutes: a few pairs of each set, a few steps of
+// each distillation, short outputs, one timed pass. Its results are marked so.
+void ShortenForTrial(ExperimentPlan& plan);
+
 }  // namespace petit::eval
 
 #endif  // PETIT_CLIENT_EVAL_EXPERIMENT_SPEC_H_

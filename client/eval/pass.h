@@ -33,6 +33,7 @@ struct ModelUnderTest {
   ModelPlan plan;
   std::shared_ptr<const client::Client> client;
   client::ModelVersion served;
+  client::Model model = {};  // as it was listed
 };
 
 struct SetUnderTest {

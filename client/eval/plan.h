@@ -53,6 +53,7 @@ struct Plan {
   std::string description = {};
   std::string command = {};  // what was typed
   bool random_weights = false;
+  bool trial = false;                  // ShortenForTrial made it short
   std::vector<ModelPlan> models = {};  // at least one; names unique
   std::vector<SetPlan> sets = {};      // at least one; names unique
   client::DecodingOptions decoding = {};

@@ -222,6 +222,7 @@ std::string FormatResults(const Plan& plan, const Outcome& outcome, const std::v
       {"title", plan.title.empty() ? plan.name : plan.title},
       {"description", plan.description},
       {"random_weights", plan.random_weights},
+      {"trial", plan.trial},
       {"started", Moment(outcome.started)},
       {"finished", Moment(outcome.finished)},
       {"command", plan.command},

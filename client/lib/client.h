@@ -37,9 +37,21 @@ struct RetryPolicy {
   double multiplier = 2.0;
 };
 
+// Of the connection. The files are PEM, read once, by Create.
+struct TlsOptions {
+  std::string ca_file = {};           // authorities that the server's certificate may be of; empty: the system's
+  std::string certificate_file = {};  // to be shown to a server that asks for one; with key_file
+  std::string key_file = {};
+  std::string server_name = {};  // that the server's certificate has, where it is not the host of `server`
+};
+
 struct ClientOptions {
-  // HOST:PORT, or any target that gRPC resolves ("dns:///petit.example:443", "unix:/run/petit.sock"). Plain text.
+  // HOST:PORT, or any target that gRPC resolves ("dns:///petit.example:443", "unix:/run/petit.sock").
   std::string server = "127.0.0.1:50051";
+  // Absent: plain text.
+  std::optional<TlsOptions> tls = {};
+  // Tells the server who calls; sent with every call, but in plain text to this machine alone. Empty: none.
+  std::string token = {};
   // Of one call, its retries included. Of a stream: the longest silence while texts are in flight.
   absl::Duration timeout = absl::Seconds(60);
   // Of LoadModel, UnloadModel, SetServedVersion, CreateJob and PublishStudent, which wait for disks and for requests in
@@ -48,6 +60,8 @@ struct ClientOptions {
   // Of one attempt to connect. A refused connection fails at once.
   absl::Duration connect_timeout = absl::Seconds(5);
   RetryPolicy retry = {};
+  // Not shared with other clients of this process: gRPC's channels to one server are one connection otherwise.
+  bool own_connection = false;
   // Longest answer that is accepted.
   int max_message_bytes = 64 << 20;
   // Put before gRPC's own.
@@ -214,6 +228,7 @@ struct ModelVersion {
 struct LanguagePair {
   std::string source = {};
   std::string target = {};
+  std::string prompt = {};  // what the server puts before each source
 };
 
 struct Model {
@@ -222,6 +237,7 @@ struct Model {
   std::int64_t served_version = 0;  // 0: none
   std::vector<ModelVersion> versions = {};
   std::vector<LanguagePair> language_pairs = {};
+  DecodingOptions default_decoding = {};  // what a request gets that does not ask
 
   // The served one, or null.
   [[nodiscard]] const ModelVersion* Served() const;
@@ -257,6 +273,12 @@ class Client {
   [[nodiscard]] absl::StatusOr<std::vector<TextResult>> Translate(const std::vector<std::string>& texts,
                                                                   const TranslateOptions& options,
                                                                   const CallOptions& call = {}) const;
+
+  // Translates one text without waiting for it: `done` gets its result once, on one of gRPC's threads, and has to be
+  // quick. For thousands of calls in flight. The call is made once, whatever the retry policy, and may last `timeout`
+  // (infinite: as long as it takes). This object is to be kept until then.
+  void StartTranslate(const std::string& text, const TranslateOptions& options, absl::Duration timeout,
+                      std::function<void(TextResult result)> done) const;
 
   // Translates what `source` yields, holding no more texts than `stream` allows. `source` runs on the calling thread,
   // `sink` on one other thread, never both for long: a slow sink slows the source down. A text that was refused for

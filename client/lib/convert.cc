@@ -104,6 +104,27 @@ petit::v1::TranslateOptions ToProto(const TranslateOptions& options) {
   return proto;
 }
 
+DecodingOptions FromProto(const petit::v1::DecodingOptions& proto) {
+  DecodingOptions options;
+  if (proto.has_max_new_tokens()) options.max_new_tokens = proto.max_new_tokens();
+  if (proto.has_min_new_tokens()) options.min_new_tokens = proto.min_new_tokens();
+  if (proto.has_num_beams()) options.num_beams = proto.num_beams();
+  if (proto.has_length_penalty()) options.length_penalty = proto.length_penalty();
+  if (proto.has_repetition_penalty()) options.repetition_penalty = proto.repetition_penalty();
+  if (proto.has_no_repeat_ngram_size()) options.no_repeat_ngram_size = proto.no_repeat_ngram_size();
+  options.do_sample = proto.do_sample();
+  if (proto.has_temperature()) options.temperature = proto.temperature();
+  if (proto.has_top_k()) options.top_k = proto.top_k();
+  if (proto.has_top_p()) options.top_p = proto.top_p();
+  if (proto.has_seed()) options.seed = proto.seed();
+  using Early = DecodingOptions::EarlyStopping;
+  constexpr Early kEarly[] = {Early::kDefault, Early::kFalse, Early::kTrue, Early::kNever};
+  if (petit::v1::DecodingOptions::EarlyStopping_IsValid(proto.early_stopping())) {
+    options.early_stopping = kEarly[proto.early_stopping()];
+  }
+  return options;
+}
+
 TextResult FromProto(petit::v1::TranslationResult result) {
   if (result.has_error()) return FromProto(result.error());
   if (!result.has_translation()) {
@@ -149,8 +170,9 @@ Model FromProto(const petit::v1::Model& proto) {
   model.served_version = proto.served_version();
   for (const petit::v1::ModelVersion& version : proto.versions()) model.versions.push_back(FromProto(version));
   for (const petit::v1::LanguagePair& pair : proto.language_pairs()) {
-    model.language_pairs.push_back({.source = pair.source(), .target = pair.target()});
+    model.language_pairs.push_back({.source = pair.source(), .target = pair.target(), .prompt = pair.prompt()});
   }
+  model.default_decoding = FromProto(proto.default_decoding());
   return model;
 }
 

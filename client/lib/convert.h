@@ -11,6 +11,7 @@
 namespace petit::client {
 
 petit::v1::TranslateOptions ToProto(const TranslateOptions& options);
+DecodingOptions FromProto(const petit::v1::DecodingOptions& options);
 TextResult FromProto(petit::v1::TranslationResult result);
 ScoreResult FromProto(const petit::v1::ScoreResult& result);
 Model FromProto(const petit::v1::Model& model);

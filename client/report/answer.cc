@@ -153,8 +153,9 @@ std::string WithoutTeacher(const Results& results, const std::vector<Candidate>&
 }
 
 std::string Choice(const Results& results) {
-  if (results.random_weights) {
-    return "Which to take: none, for the weights are random and the figures only show that the measuring works.";
+  if (const Stamp stamp = StampOf(results); !stamp.text.empty()) {
+    return absl::StrCat("Which to take: nothing can be said; ",
+                        results.random_weights ? "the weights are random, and " : "", stamp.meaning, ".");
   }
   const Model* teacher_model = FindModel(results, results.teacher);
   const Candidate teacher =

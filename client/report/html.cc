@@ -19,7 +19,6 @@ namespace {
 constexpr std::size_t kMaxExamples = 10;
 constexpr std::size_t kMaxFailures = 50;  // of a model on a set
 constexpr std::size_t kLongTable = 5;     // rows; a chart's table beyond is folded
-constexpr char kStamp[] = "RANDOM WEIGHTS";
 
 class Page {
  public:
@@ -103,10 +102,9 @@ void Page::Facts() {
 }
 
 void Page::Head() {
-  if (results_.random_weights) {
-    Add(absl::StrCat("<div class=\"watermark\" aria-hidden=\"true\">", kStamp,
-                     "</div>\n<p class=\"stamp\" role=\"note\">", kStamp,
-                     ": the figures show that the measuring works, not what the models are worth.</p>\n"));
+  if (const Stamp stamp = StampOf(results_); !stamp.text.empty()) {
+    Add(absl::StrCat("<div class=\"watermark\" aria-hidden=\"true\">", stamp.text,
+                     "</div>\n<p class=\"stamp\" role=\"note\">", stamp.text, ": ", stamp.meaning, ".</p>\n"));
   }
   Add(absl::StrCat("<header>\n<div class=\"bar\"><div><h1>", EscapeHtml(TitleOf(results_)), "</h1></div>",
                    "<button type=\"button\" id=\"theme\" hidden>Light or dark</button></div>\n"));
@@ -327,17 +325,18 @@ std::string Page::Format() {
   AddProblems();
   const std::string head = std::exchange(body_, "");
   std::string style(StyleCss());
-  if (results_.random_weights) {
-    absl::StrAppend(&style, "@page { @top-center { content: \"", kStamp,
+  const Stamp stamp = StampOf(results_);
+  if (!stamp.text.empty()) {
+    absl::StrAppend(&style, "@page { @top-center { content: \"", stamp.text,
                     "\"; color: #a4161a; font: bold 10pt sans-serif; } }\n");
   }
   return absl::StrCat(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; ",
-      "script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n<title>",
-      results_.random_weights ? absl::StrCat(kStamp, " - ") : "", EscapeHtml(TitleOf(results_)), "</title>\n<style>\n",
-      style, "</style>\n</head>\n<body>\n<div class=\"page\">\n", head, Contents(), sections, "</main>\n",
+      "script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n<title>", stamp.text,
+      stamp.text.empty() ? "" : " - ", EscapeHtml(TitleOf(results_)), "</title>\n<style>\n", style,
+      "</style>\n</head>\n<body>\n<div class=\"page\">\n", head, Contents(), sections, "</main>\n",
       "<noscript><p class=\"note\">The charts want JavaScript; their numbers are in the tables.</p></noscript>\n",
       Footer(), "</div>\n", Scripts(), "</body>\n</html>\n");
 }

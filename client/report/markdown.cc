@@ -45,8 +45,8 @@ std::string FormatMarkdown(const Results& results) {
                             : !results.name.empty() ? results.name
                                                     : "Evaluation";
   std::string text = absl::StrCat("## ", EscapeMarkdown(title), "\n\n");
-  if (results.random_weights) {
-    text += "> **RANDOM WEIGHTS**: the figures show that the measuring works, not what the models are worth.\n\n";
+  if (const Stamp stamp = StampOf(results); !stamp.text.empty()) {
+    absl::StrAppend(&text, "> **", stamp.text, "**: ", stamp.meaning, ".\n\n");
   }
   const Answer answer = AnswerOf(results);
   absl::StrAppend(&text, Sentence(answer.distillation), Sentence(answer.quantization), Sentence(answer.choice));

@@ -210,6 +210,7 @@ void ReadHead(const JsonReader& in, Results& results) {
   results.title = in.Text("title");
   results.description = in.Text("description");
   results.random_weights = in.Bool("random_weights").value_or(false);
+  results.trial = in.Bool("trial").value_or(false);
   results.started = in.Text("started");
   results.finished = in.Text("finished");
   results.command = in.Text("command");
@@ -294,6 +295,18 @@ absl::StatusOr<Results> ParseResults(std::string_view json) {
   if (error.ok()) ReadAll(in, results);
   if (!error.ok()) return error;
   return results;
+}
+
+Stamp StampOf(const Results& results) {
+  if (results.random_weights) {
+    return {.text = "RANDOM WEIGHTS",
+            .meaning = "the figures show that the measuring works, not what the models are worth"};
+  }
+  if (results.trial) {
+    return {.text = "TRIAL RUN",
+            .meaning = "a few pairs and a few steps show that the measuring works, not what the models are worth"};
+  }
+  return {};
 }
 
 }  // namespace petit::report

@@ -157,6 +157,7 @@ struct Example {
 struct Results {
   std::string name, title, description;
   bool random_weights = false;
+  bool trial = false;  // a few pairs and steps, to see that everything fits together
   std::string started, finished, command;
   Versions versions;
   Hardware hardware;
@@ -176,6 +177,13 @@ struct Results {
 // `results` and the names that tie them together must be there, and whatever is measured may be null or missing.
 // INVALID_ARGUMENT names the place and what is wanted: "$.models[2].role: want one of ..., not "tutor"".
 absl::StatusOr<Results> ParseResults(std::string_view json);
+
+// What every page must say where the figures mean nothing.
+struct Stamp {
+  std::string text = {};     // empty: none; "RANDOM WEIGHTS"
+  std::string meaning = {};  // the rest of the sentence
+};
+Stamp StampOf(const Results& results);
 
 }  // namespace petit::report
 

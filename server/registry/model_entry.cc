@@ -77,6 +77,7 @@ ModelStatus ModelEntry::Status() const {
   ModelStatus status;
   status.name = settings_.name;
   status.prompts = settings_.prompts;
+  status.default_decoding = settings_.default_decoding;
   std::map<std::int64_t, VersionStatus> versions;
   for (const std::int64_t version : VersionsOnDisk()) versions[version].version = version;
 

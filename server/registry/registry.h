@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "models/decoding/options.h"
 #include "models/engine/replica.h"
 #include "server/config/settings.h"
 
@@ -58,6 +59,7 @@ struct ModelStatus {
   std::int64_t served_version = 0;      // 0: none
   std::vector<VersionStatus> versions;  // on disk or in memory, ascending
   std::vector<Prompt> prompts;
+  decoding::DecodingOptions default_decoding;
   // What an operator should know of the model as a whole: it has no version, or the file with the served version is
   // damaged and was ignored. Usually empty.
   std::string warning;

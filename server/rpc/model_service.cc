@@ -91,7 +91,9 @@ v1::Model ToProto(const ModelStatus& status) {
     v1::LanguagePair* pair = proto.add_language_pairs();
     pair->set_source(prompt.source_language);
     pair->set_target(prompt.target_language);
+    pair->set_prompt(prompt.prefix);
   }
+  *proto.mutable_default_decoding() = ToProto(status.default_decoding);
   return proto;
 }
 

@@ -188,4 +188,14 @@ absl::StatusOr<TranslationPlan> MakePlan(const v1::TranslateOptions& options, Mo
   return plan;
 }
 
+v1::DecodingOptions ToProto(const decoding::DecodingOptions& defaults) {
+  DecodingProto proto;
+  proto.set_max_new_tokens(defaults.max_new_tokens);
+  proto.set_num_beams(defaults.num_beams);
+  proto.set_length_penalty(defaults.length_penalty);
+  proto.set_repetition_penalty(defaults.repetition_penalty);
+  proto.set_no_repeat_ngram_size(defaults.no_repeat_ngram_size);
+  return proto;
+}
+
 }  // namespace petit::serving

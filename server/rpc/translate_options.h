@@ -45,6 +45,10 @@ absl::StatusOr<std::string> ChoosePrompt(const ModelSettings& settings, const st
 absl::StatusOr<decoding::DecodingOptions> ResolveDecoding(const v1::TranslateOptions& options,
                                                           const ModelSettings& settings);
 
+// What a model does where a request says nothing, for clients to see; sampling, which only a request asks for, is left
+// out.
+v1::DecodingOptions ToProto(const decoding::DecodingOptions& defaults);
+
 }  // namespace petit::serving
 
 #endif  // PETIT_SERVER_RPC_TRANSLATE_OPTIONS_H_

@@ -135,7 +135,7 @@ class DataFetch(unittest.TestCase):
         self.assertEqual(manifest["source"]["sha256"], hashlib.sha256(archive).hexdigest())
         self.assertEqual(manifest["order"], "OPUS order, not the report's order")
         self.assertEqual(sorted(p.name for p in self.out.iterdir()),
-                         ["manifest.json", "test.en-fr.tsv", "test.fr-en.tsv", "train.en-fr.tsv"])
+                         ["dev.en-fr.tsv", "manifest.json", "test.en-fr.tsv", "test.fr-en.tsv", "train.en-fr.tsv"])
 
     def test_a_whole_download_makes_the_sets(self):
         digest = hashlib.sha256(self.archive).hexdigest()

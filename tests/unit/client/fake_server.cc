@@ -79,6 +79,11 @@ void FakeServer::Stop() { server_->Shutdown(std::chrono::system_clock::now()); }
 
 std::string FakeServer::address() const { return absl::StrCat("127.0.0.1:", port_); }
 
+std::set<std::string> FakeServer::peers() const {
+  const std::lock_guard lock(mutex_);
+  return peers_;
+}
+
 petit::v1::TranslateOptions FakeServer::last_options() const {
   const std::lock_guard lock(mutex_);
   return last_options_;
@@ -92,6 +97,16 @@ petit::v1::ScoreRequest FakeServer::last_score() const {
 void FakeServer::SetInfo(petit::v1::ServerInfo info) {
   const std::lock_guard lock(mutex_);
   info_ = std::move(info);
+}
+
+void FakeServer::SetPrompt(const std::string& prompt) {
+  const std::lock_guard lock(mutex_);
+  for (petit::v1::Model& model : models_) model.mutable_language_pairs(0)->set_prompt(prompt);
+}
+
+void FakeServer::SetDefaultDecoding(const petit::v1::DecodingOptions& decoding) {
+  const std::lock_guard lock(mutex_);
+  for (petit::v1::Model& model : models_) *model.mutable_default_decoding() = decoding;
 }
 
 bool FakeServer::ShouldFail() {
@@ -153,6 +168,7 @@ grpc::Status FakeServer::Translate(grpc::ServerContext* context, const petit::v1
   {
     const std::lock_guard lock(mutex_);
     last_options_ = request->options();
+    peers_.insert(context->peer());
   }
   if (ShouldFail()) return behaviour_.fail_status;
   if (request->options().model() == "nobody") {
@@ -192,6 +208,7 @@ grpc::Status FakeServer::StreamTranslate(
       options = request.options();
       const std::lock_guard lock(mutex_);
       last_options_ = options;
+      peers_.insert(context->peer());
     }
     if (options.model() == "nobody") return {grpc::StatusCode::NOT_FOUND, "there is no model 'nobody'"};
     if (!request.has_text()) continue;

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,12 +48,17 @@ class FakeServer final : public petit::v1::TranslationService::Service, public p
   std::atomic<int> cancelled_calls = 0;
   std::atomic<int> model_calls = 0;
   std::atomic<int> info_calls = 0;
+  // Of all calls that translate: each connection of a client is one.
+  [[nodiscard]] std::set<std::string> peers() const;
   [[nodiscard]] petit::v1::TranslateOptions last_options() const;
   [[nodiscard]] petit::v1::ScoreRequest last_score() const;
 
   // What GetServerInfo tells from now on, plus the texts translated and pairs scored since the start. At first it tells
   // of a machine of its own invention.
   void SetInfo(petit::v1::ServerInfo info);
+  // Of all models.
+  void SetPrompt(const std::string& prompt);
+  void SetDefaultDecoding(const petit::v1::DecodingOptions& decoding);
 
   grpc::Status Translate(grpc::ServerContext* context, const petit::v1::TranslateRequest* request,
                          petit::v1::TranslateResponse* response) override;
@@ -83,6 +89,7 @@ class FakeServer final : public petit::v1::TranslationService::Service, public p
   mutable std::mutex mutex_;
   std::map<std::string, int> busy_seen_;
   int failed_calls_ = 0;
+  std::set<std::string> peers_;
   petit::v1::TranslateOptions last_options_;
   petit::v1::ScoreRequest last_score_;
   petit::v1::ServerInfo info_;

@@ -28,7 +28,7 @@ class ImportCorpusTest : public testing::Test {
     ImportOptions options;
     options.file = home_.Write(name, content);
     options.out_dir = (home_.path() / "out").string();
-    options.split = {.train = 2, .test = 1};
+    options.split = {.train = 2, .test = 1, .dev = 1};
     return options;
   }
   std::string Error(const ImportOptions& options) {
@@ -52,13 +52,14 @@ TEST_F(ImportCorpusTest, TheFirstPairsAreToTrainAndTheNextToTest) {
   EXPECT_EQ(home_.Read("out/train.en-fr.tsv"), "one\tun\ntwo\tdeux\n");
   EXPECT_EQ(home_.Read("out/test.en-fr.tsv"), "three\ttrois\n");
   EXPECT_EQ(home_.Read("out/test.fr-en.tsv"), "trois\tthree\n");
+  EXPECT_EQ(home_.Read("out/dev.en-fr.tsv"), "four\tquatre\n");
   EXPECT_FALSE(home_.Has("out/train.en-fr.tsv.part"));
   const Json manifest = Json::parse(home_.Read("out/manifest.json"));
   EXPECT_EQ(manifest["source"]["name"], "gv.jsonl");
   EXPECT_EQ(manifest["source"]["sha256"].get<std::string>().size(), 64);
   EXPECT_EQ(manifest["split"]["train"], 2);
   EXPECT_THAT(manifest["split"]["rule"].get<std::string>(), HasSubstr("the first 2 are train, the next 1 are test"));
-  EXPECT_EQ(manifest["counts"], (Json{{"pairs_there", 5}, {"dropped_empty", 0}, {"unused", 2}}));
+  EXPECT_EQ(manifest["counts"], (Json{{"pairs_there", 5}, {"dropped_empty", 0}, {"unused", 1}}));
   EXPECT_EQ(manifest["files"][0]["name"], "train.en-fr.tsv");
   EXPECT_EQ(manifest["files"][0]["pairs"], 2);
   EXPECT_EQ(manifest["files"][0]["sha256"], sets->files[0].sha256);

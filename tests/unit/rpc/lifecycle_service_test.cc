@@ -81,6 +81,8 @@ TEST_F(LifecycleTest, ListsModelsWithTheirVersions) {
   EXPECT_EQ(student.versions(1).digest(), "digest of version 2");
   EXPECT_GT(student.versions(1).loaded_at().seconds(), 0);
   EXPECT_EQ(student.language_pairs(0).target(), "fr");
+  EXPECT_EQ(student.language_pairs(0).prompt(), FakeSettings("student").prompts[0].prefix);
+  EXPECT_EQ(student.default_decoding().max_new_tokens(), FakeSettings("student").default_decoding.max_new_tokens);
 }
 
 TEST_F(LifecycleTest, ModelsAreNamedWithAndWithoutThePrefix) {

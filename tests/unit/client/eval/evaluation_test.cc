@@ -95,6 +95,22 @@ TEST_F(EvaluationTest, GoesOnAfterAnInterruption) {
   EXPECT_EQ(outcome->scores[0].pairs, kLines);
 }
 
+TEST_F(EvaluationTest, AnotherPromptOrDefaultOfTheServerIsTranslatedAnew) {
+  FakeServer server;
+  const Plan plan = PlanFor(server);
+  ASSERT_TRUE(Run(plan).ok());
+  ASSERT_TRUE(Run(plan).ok());
+  EXPECT_EQ(server.texts, kLines) << "the second run found everything";
+  server.SetPrompt("Say in French: ");
+  ASSERT_TRUE(Run(plan).ok());
+  EXPECT_EQ(server.texts, 2 * kLines);
+  petit::v1::DecodingOptions decoding;
+  decoding.set_num_beams(4);
+  server.SetDefaultDecoding(decoding);
+  ASSERT_TRUE(Run(plan).ok());
+  EXPECT_EQ(server.texts, 3 * kLines);
+}
+
 TEST_F(EvaluationTest, AVersionThatChangesMidRunIsAnError) {
   const FakeServer server(FakeBehaviour{.new_version_after = 30});
   const absl::Status status = Run(PlanFor(server)).status();

@@ -183,6 +183,32 @@ TEST_F(ExperimentTest, NamesEveryMistakeOfTheFile) {
   EXPECT_THAT(std::string(ReadExperiment("/no/such", "").status().message()), HasSubstr("/no/such"));
 }
 
+TEST_F(ExperimentTest, ATrialIsShortAndSaysSo) {
+  absl::StatusOr<ExperimentPlan> plan = ReadExperiment(
+      Write("name: \"long\" models { name: \"m\" } sets { name: \"s\" pairs: \"p\" prompt: \"\" skip: 5 take: 3 } "
+            "sets { name: \"t\" pairs: \"p\" prompt: \"\" } decoding { max_new_tokens: 128 } "
+            "distillations { name: \"d\" spec { train { path: \"t\" } dev { path: \"d\" take: 200 } "
+            "training { epochs: 3 batch_size: 64 micro_batch_size: 16 } halving { } } }"),
+      "server:1");
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const std::string text = plan->text;
+  ShortenForTrial(*plan);
+  EXPECT_TRUE(plan->evaluation.trial);
+  EXPECT_EQ(plan->evaluation.sets[0].files.skip, 5);
+  EXPECT_EQ(plan->evaluation.sets[0].files.take, 3);
+  EXPECT_EQ(plan->evaluation.sets[1].files.take, 8);
+  EXPECT_EQ(plan->evaluation.decoding.max_new_tokens, 8);
+  EXPECT_EQ(plan->evaluation.measurement.repeats, 1);
+  const petit::v1::JobSpec& spec = plan->distillations[0].spec;
+  EXPECT_EQ(spec.training().steps(), 2);
+  EXPECT_EQ(spec.training().epochs(), 0);
+  EXPECT_EQ(spec.training().micro_batch_size(), 0);
+  EXPECT_FALSE(spec.has_halving());
+  EXPECT_EQ(spec.train(0).take(), 8);
+  EXPECT_EQ(spec.dev(0).take(), 4);
+  EXPECT_NE(plan->text, text) << "its folder cannot go on as the experiment's own";
+}
+
 TEST_F(ExperimentTest, PathsAreRelativeToTheFile) {
   const absl::StatusOr<ExperimentPlan> plan = ReadExperiment(Write(Experiment()), "server:1");
   ASSERT_TRUE(plan.ok()) << plan.status();

@@ -138,10 +138,13 @@ TEST(Answer, OfNothing) {
   EXPECT_THAT(answer.choice, HasSubstr("no model has a BLEU"));
 }
 
-TEST(Answer, RecommendsNothingWithRandomWeights) {
+TEST(Answer, RecommendsNothingWithRandomWeightsOrInATrial) {
   Results results = Sample();
   results.random_weights = true;
-  EXPECT_THAT(AnswerOf(results).choice, AllOf(HasSubstr("none"), HasSubstr("random"), Not(HasSubstr("INT8"))));
+  EXPECT_THAT(AnswerOf(results).choice, AllOf(HasSubstr("nothing"), HasSubstr("random"), Not(HasSubstr("INT8"))));
+  results.random_weights = false;
+  results.trial = true;
+  EXPECT_THAT(AnswerOf(results).choice, AllOf(HasSubstr("nothing"), HasSubstr("a few pairs"), Not(HasSubstr("INT8"))));
 }
 
 }  // namespace

@@ -113,6 +113,14 @@ TEST(Html, StampsRandomWeights) {
   EXPECT_THAT(FormatMarkdown(results), HasSubstr("**RANDOM WEIGHTS**"));
 }
 
+TEST(Html, StampsTrials) {
+  Results results = Sample();
+  EXPECT_THAT(FormatHtml(results), Not(HasSubstr("class=\"stamp\"")));
+  results.trial = true;
+  EXPECT_THAT(FormatHtml(results), HasSubstr("<p class=\"stamp\" role=\"note\">TRIAL RUN: a few pairs"));
+  EXPECT_THAT(FormatMarkdown(results), HasSubstr("**TRIAL RUN**"));
+}
+
 TEST(Html, EscapesWhateverTheResultsHold) {
   const std::string html = FormatHtml(Evil());
   const std::string plain = FormatHtml(Sample());
