@@ -40,6 +40,13 @@ class Systemd(Deployment):
             "RestrictAddressFamilies_AF_INET_INET6", "RestrictAddressFamilies_AF_UNIX",
             "RestrictAddressFamilies_AF_NETLINK", "SystemCallFilter_resources", "UMask"})
 
+    @needs("systemd-sysusers")
+    def test_the_unit_runs_as_the_user_that_sysusers_makes(self):
+        done = run("systemd-sysusers", "--dry-run", DEPLOY / "systemd/petit.sysusers.conf")
+        user = re.search(r"^User=(\w+)$", self.UNIT.read_text(), re.M)[1]
+        self.assertRegex((DEPLOY / "systemd/petit.sysusers.conf").read_text(), rf"(?m)^u {user} ")
+        self.assertEqual(re.findall("(?m)^.*rror.*$", done.stderr), [])
+
     def test_it_waits_for_the_drain(self):
         seconds = int(re.search(r"^TimeoutStopSec=(\d+)$", self.UNIT.read_text(), re.M)[1])
         self.assertGreater(seconds, DRAIN_SECONDS + GRACE_SECONDS)
