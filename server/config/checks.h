@@ -6,7 +6,10 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "google/protobuf/message.h"
+#include "google/protobuf/text_format.h"
 #include "petit/config/v1/server_config.pb.h"
 #include "server/config/located.h"
 #include "server/config/settings.h"
@@ -26,6 +29,20 @@ ModelSettings CheckModel(const config::v1::ModelConfig& model, const Located& at
 
 // Checks the jobs block likewise.
 JobsSettings CheckJobs(const config::v1::JobsConfig& jobs, const Located& at, const std::string& base_directory);
+
+// Parses `text` into `message` and remembers where its fields stand; false, with the one complaint, where it is not the
+// text format of that type.
+bool ParseText(std::string_view text, google::protobuf::Message* message,
+               google::protobuf::TextFormat::ParseInfoTree* tree, Complaints* complaints);
+
+// The whole file. NOT_FOUND, INVALID_ARGUMENT (a directory), PERMISSION_DENIED; the message begins with the path and
+// calls it by `what` ("configuration file").
+absl::StatusOr<std::string> ReadWholeFile(const std::string& path, std::string_view what);
+
+// Check the blocks `tls` and `auth`, `listen` against them, and `limits { client }`.
+void CheckSecurity(const config::v1::ServerConfig& config, const Located& at, const std::string& base_directory,
+                   ServerSettings* settings);
+ClientLimits CheckClientLimits(const config::v1::ClientLimitsConfig& limits, const Located& at);
 
 }  // namespace petit::serving
 

@@ -1,17 +1,12 @@
 #include "server/config/config.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <system_error>
-#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -19,18 +14,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 #include "petit/config/v1/server_config.pb.h"
 #include "server/config/checks.h"
 
 namespace petit::serving {
-
-std::string ResolvePath(std::string_view base_directory, std::string_view path) {
-  std::filesystem::path full = (std::filesystem::path(base_directory) / path).lexically_normal();
-  if (!full.has_filename() && full.has_relative_path()) full = full.parent_path();
-  return full.string();
-}
 
 std::optional<std::string> AddressProblem(absl::string_view address) {
   constexpr absl::string_view kRight = "it must be HOST:PORT, as \"127.0.0.1:50051\", \"[::1]:50051\" or \"0.0.0.0:0\"";
@@ -60,26 +48,9 @@ using config::v1::ServerConfig;
 
 constexpr int kMaxThreads = 4096;
 constexpr double kMaxDrainSeconds = 86400;
+constexpr double kMaxConnectionSeconds = 7 * 86400;  // gRPC counts milliseconds in 31 bits
 // What a message holds beside its one text.
 constexpr int kMessageOverheadBytes = 1024;
-
-// Keeps the first error: what follows a syntax error is noise.
-class FirstError : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int line, int column, const std::string& message) override {
-    if (!message_.empty()) return;
-    where_ = {std::max(line, 0) + 1, std::max(column, 0) + 1};
-    message_ = message.empty() ? "syntax error" : message;
-  }
-  void AddWarning(int /*line*/, int /*column*/, const std::string& /*message*/) override {}
-
-  Position where() const { return where_; }
-  const std::string& message() const { return message_; }
-
- private:
-  Position where_;
-  std::string message_;
-};
 
 void CheckAddresses(const ServerConfig& config, const Located& at, ServerSettings* settings) {
   if (!config.listen().empty()) settings->listen = config.listen();
@@ -118,6 +89,22 @@ void CheckRequestLimits(const ServerConfig& config, const Located& server_at, Se
   out.max_score_buffer_bytes =
       at.Bounded64(LimitsConfig::kMaxScoreBufferBytesFieldNumber, limits.max_score_buffer_bytes(),
                    out.max_score_buffer_bytes, 1, std::int64_t{1} << 50);
+  out.max_metadata_bytes = at.Bounded(LimitsConfig::kMaxMetadataBytesFieldNumber, limits.max_metadata_bytes(),
+                                      out.max_metadata_bytes, 1024, 1 << 20);
+  out.max_connection_calls = at.Bounded(LimitsConfig::kMaxConnectionCallsFieldNumber, limits.max_connection_calls(),
+                                        out.max_connection_calls, 1, 1 << 24);
+  out.max_connection_idle =
+      at.BoundedSeconds(LimitsConfig::kMaxConnectionIdleSecondsFieldNumber, limits.max_connection_idle_seconds(),
+                        out.max_connection_idle, kMaxConnectionSeconds);
+  out.max_connection_age =
+      at.BoundedSeconds(LimitsConfig::kMaxConnectionAgeSecondsFieldNumber, limits.max_connection_age_seconds(),
+                        out.max_connection_age, kMaxConnectionSeconds);
+  out.connection_age_grace =
+      at.BoundedSeconds(LimitsConfig::kConnectionAgeGraceSecondsFieldNumber, limits.connection_age_grace_seconds(),
+                        out.connection_age_grace, kMaxConnectionSeconds);
+  if (limits.has_client()) {
+    out.client = CheckClientLimits(limits.client(), at.Child(LimitsConfig::kClientFieldNumber, limits.client()));
+  }
   // A default text limit above a small message limit is no mistake; one that was asked for is.
   if (out.max_text_bytes > out.max_message_bytes - kMessageOverheadBytes && limits.max_text_bytes() != 0) {
     at.ComplainAbout(LimitsConfig::kMaxTextBytesFieldNumber,
@@ -157,6 +144,12 @@ void CheckProcess(const ServerConfig& config, const Located& at, ServerSettings*
                        absl::StrCat("log_level ", static_cast<int>(config.log_level()),
                                     " is unknown; use LOG_LEVEL_DEBUG, _INFO, _WARNING or _ERROR"));
   }
+  if (!ServerConfig::LogFormat_IsValid(config.log_format())) {
+    at.ComplainAbout(
+        ServerConfig::kLogFormatFieldNumber,
+        absl::StrCat("log_format ", static_cast<int>(config.log_format()), " is unknown; use TEXT or JSON"));
+  }
+  settings->log_format = config.log_format() == ServerConfig::JSON ? LogFormat::kJson : LogFormat::kText;
 }
 
 // The absolute root of versions, or nothing where none is configured (or a wrong one: one complaint is enough).
@@ -199,18 +192,9 @@ void CheckModels(const ServerConfig& config, const Located& at, const std::strin
 absl::StatusOr<ServerSettings> ParseConfig(std::string_view text, const std::string& file,
                                            const std::string& base_directory) {
   ServerConfig config;
-  FirstError syntax_error;
   google::protobuf::TextFormat::ParseInfoTree tree;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&syntax_error);
-  parser.WriteLocationsTo(&tree);
   Complaints complaints(file);
-  if (!parser.ParseFromString(std::string(text), &config)) {
-    complaints.Add(syntax_error.where(), absl::StrCat(syntax_error.message(),
-                                                      "; the file must be a petit.config.v1.ServerConfig in Protobuf's "
-                                                      "text format"));
-    return complaints.ToStatus();
-  }
+  if (!ParseText(text, &config, &tree, &complaints)) return complaints.ToStatus();
 
   std::error_code error;
   const std::string base = std::filesystem::absolute(base_directory.empty() ? "." : base_directory, error).string();
@@ -219,6 +203,7 @@ absl::StatusOr<ServerSettings> ParseConfig(std::string_view text, const std::str
   CheckAddresses(config, at, &settings);
   CheckProcess(config, at, &settings);
   CheckRequestLimits(config, at, &settings);
+  CheckSecurity(config, at, base, &settings);
   CheckModels(config, at, base, &settings);
   if (config.has_jobs()) {
     settings.jobs = CheckJobs(config.jobs(), at.Child(ServerConfig::kJobsFieldNumber, config.jobs()), base);
@@ -228,20 +213,9 @@ absl::StatusOr<ServerSettings> ParseConfig(std::string_view text, const std::str
 }
 
 absl::StatusOr<ServerSettings> LoadConfig(const std::string& path) {
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) {
-    return absl::NotFoundError(absl::StrCat(path, ": there is no such configuration file"));
-  }
-  if (std::filesystem::is_directory(path, error)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": is a directory; name the configuration file in it"));
-  }
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream text;
-  if (!stream || !(text << stream.rdbuf() || stream.peek() == std::ifstream::traits_type::eof()) || stream.bad()) {
-    return absl::PermissionDeniedError(
-        absl::StrCat(path, ": cannot be read: ", std::generic_category().message(errno)));
-  }
-  return ParseConfig(text.str(), path, std::filesystem::path(path).parent_path().string());
+  const absl::StatusOr<std::string> text = ReadWholeFile(path, "configuration file");
+  if (!text.ok()) return text.status();
+  return ParseConfig(*text, path, std::filesystem::path(path).parent_path().string());
 }
 
 }  // namespace petit::serving

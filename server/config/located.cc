@@ -55,4 +55,13 @@ std::int64_t Located::Bounded64(int field, std::int64_t value, std::int64_t fall
   return fallback;
 }
 
+absl::Duration Located::BoundedSeconds(int field, double value, absl::Duration fallback, double highest) const {
+  if (value == 0) return fallback;
+  if (value > 0 && value <= highest) return absl::Seconds(value);  // NaN is neither
+  ComplainAbout(field, absl::StrCat(message_->GetDescriptor()->FindFieldByNumber(field)->name(), " is ", value,
+                                    "; it must be above 0 and at most ", highest, ", or absent for ",
+                                    absl::ToDoubleSeconds(fallback)));
+  return fallback;
+}
+
 }  // namespace petit::serving

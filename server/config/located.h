@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "google/protobuf/message.h"
 #include "google/protobuf/text_format.h"
 
@@ -62,6 +63,8 @@ class Located {
   int Bounded(int field, int value, int fallback, int lowest, int highest) const;
   std::int64_t Bounded64(int field, std::int64_t value, std::int64_t fallback, std::int64_t lowest,
                          std::int64_t highest) const;
+  // Seconds likewise, in (0, highest].
+  absl::Duration BoundedSeconds(int field, double value, absl::Duration fallback, double highest) const;
 
  private:
   const google::protobuf::Message* message_;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -44,15 +45,59 @@ struct ModelSettings {
   std::string tokenizer_sha256;  // lower-case hex, or empty
 };
 
+// What each client may take; absent: any amount.
+struct ClientLimits {
+  std::optional<double> requests_per_second;
+  int burst = 1;
+  std::optional<int> max_texts_in_flight;
+};
+
 struct RequestLimits {
   int max_texts_per_request = 256;
   int max_text_bytes = 65536;
   int max_message_bytes = 4 << 20;
   int max_stream_texts_in_flight = 64;
   std::int64_t max_score_buffer_bytes = std::int64_t{256} << 20;
+  int max_metadata_bytes = 16 << 10;
+  int max_connection_calls = 1024;
+  absl::Duration max_connection_idle = absl::Minutes(15);
+  absl::Duration max_connection_age = absl::Hours(2);
+  absl::Duration connection_age_grace = absl::Hours(1);
+  ClientLimits client;
+};
+
+struct TlsSettings {
+  std::string certificate;  // absolute paths of PEM files
+  std::string key;
+  std::string client_ca;  // empty: clients show no certificate
+  bool require_client_certificate = false;
+  absl::Duration reload = absl::Seconds(10);
+};
+
+enum class Role { kTranslate, kScore, kOperate, kTrain };
+
+// One that is let in by any of its tokens or certificates.
+struct KnownClient {
+  std::string name;
+  std::set<Role> roles;
+  std::vector<std::string> token_sha256;  // 32 bytes each
+  std::vector<std::string> certificate_names;
+  std::vector<std::string> certificate_subjects;
+
+  bool operator==(const KnownClient&) const = default;
+};
+
+struct AuthSettings {
+  std::vector<KnownClient> clients;  // the configuration's own
+  std::string clients_file;          // absolute, or empty; has more
+  bool with_certificates = false;    // clients may be known by them
+  std::set<Role> anonymous_roles;
+  bool health_without_token = true;
+  absl::Duration reload = absl::Seconds(10);
 };
 
 enum class LogLevel { kDebug, kInfo, kWarning, kError };
+enum class LogFormat { kText, kJson };
 
 enum class LauncherKind { kLocal, kSlurm };
 
@@ -84,7 +129,10 @@ struct ServerSettings {
   RequestLimits limits;
   absl::Duration drain_timeout = absl::Seconds(30);
   LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kText;
   std::optional<JobsSettings> jobs;  // absent: no distillation
+  std::optional<TlsSettings> tls;    // absent: plain text
+  std::optional<AuthSettings> auth;  // absent: everybody may call everything
 };
 
 }  // namespace petit::serving

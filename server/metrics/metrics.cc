@@ -36,6 +36,10 @@ constexpr std::array<const char*, 17> kCodes = {
     "ABORTED",   "OUT_OF_RANGE",   "UNIMPLEMENTED",     "INTERNAL",           "UNAVAILABLE",
     "DATA_LOSS", "UNAUTHENTICATED"};
 
+// Why calls are refused for who makes them; they stand at zero from the start.
+constexpr std::array<const char*, 6> kDenials = {"no_credentials", "bad_token",           "no_role",
+                                                 "no_method",      "requests_per_second", "max_texts_in_flight"};
+
 struct ModelSeries {
   ReplicaSeries replica;
   Gauge& ready;
@@ -61,6 +65,7 @@ struct Metrics::Impl {
   const std::shared_ptr<ProcessCollector> process = std::make_shared<ProcessCollector>();
   Family<Counter>& requests;
   Family<Histogram>& request_seconds;
+  Family<Counter>& denied;
   Family<Gauge>& ready;
   Family<Gauge>& bytes;
   Family<Gauge>& info;
@@ -84,6 +89,10 @@ Metrics::Impl::Impl(const std::vector<std::string>& model_names)
                           .Name("petit_request_seconds")
                           .Help("Time from a call's arrival to its end, failures too.")
                           .Register(*registry)),
+      denied(prometheus::BuildCounter()
+                 .Name("petit_denied_total")
+                 .Help("Calls refused for who made them: for want of a token or a role, or beyond a client's limits.")
+                 .Register(*registry)),
       ready(prometheus::BuildGauge()
                 .Name("petit_model_ready")
                 .Help("1 while a version of the model is served.")
@@ -99,6 +108,7 @@ Metrics::Impl::Impl(const std::vector<std::string>& model_names)
       .Register(*registry)
       .Add({{"version", PETIT_VERSION}, {"compiler", __VERSION__}})
       .Set(1);
+  for (const char* reason : kDenials) denied.Add({{"reason", reason}});
   const std::lock_guard<std::mutex> lock(mutex);
   for (const std::string& model : model_names) {
     models.emplace(model, MakeModelSeries(model));
@@ -151,6 +161,11 @@ void Metrics::CountRequest(std::string_view method, std::string_view model, std:
   const std::string method_label = impl_->MethodLabel(method);
   impl_->Requests(method_label, model_label, code).Increment();
   impl_->RequestSeconds(method_label, model_label).Observe(absl::ToDoubleSeconds(took));
+}
+
+void Metrics::CountDenied(std::string_view reason) {
+  // Add finds the series where it is there.
+  impl_->denied.Add({{"reason", std::string(reason)}}).Increment();
 }
 
 std::shared_ptr<engine::ReplicaObserver> Metrics::observer(std::string_view model) {

@@ -36,6 +36,16 @@ std::string InfoSeries(const std::string& version) {
                       version, "\"}");
 }
 
+TEST(MetricsTest, RefusedCallersAreCountedByReasonFromZero) {
+  Metrics metrics({"m"});
+  EXPECT_THAT(Value(Read(metrics), R"(petit_denied_total{reason="no_credentials"})"), Optional(0.0));
+  EXPECT_THAT(Value(Read(metrics), R"(petit_denied_total{reason="max_texts_in_flight"})"), Optional(0.0));
+  metrics.CountDenied("bad_token");
+  metrics.CountDenied("bad_token");
+  EXPECT_THAT(Value(Read(metrics), R"(petit_denied_total{reason="bad_token"})"), Optional(2.0));
+  EXPECT_EQ(CountSeries(Read(metrics), "petit_denied_total"), 6);
+}
+
 TEST(MetricsTest, SeriesOfConfiguredModelsExistFromTheStartAtZero) {
   const Metrics metrics({"teacher", "student"});
   const Exposition text = Read(metrics);
