@@ -121,10 +121,10 @@ main() {
     command -v "$program" >/dev/null || die "needs $program; Debian has debootstrap, patchelf, iproute2 and util-linux"
   done
   [[ -x build/release/bin/petit-server ]] || die "./dev build comes first"
-  local directory=${1:-}
+  directory=${1:-}
   if [[ -z $directory ]]; then
     directory=$(mktemp -d)
-    trap 'rm -rf "$directory"' EXIT
+    trap 'rm -rf "$directory"' EXIT  # after main's variables have gone: not a local one
   fi
   mkdir -p "$directory/root/models"
   make_root "$directory/root" "$directory/stage"
