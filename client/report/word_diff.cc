@@ -10,8 +10,6 @@ namespace {
 
 constexpr std::size_t kMaxPairs = 4'000'000;
 
-bool IsSpace(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 bool IsPunctuation(char c) { return std::string_view(".,;:!?()[]{}\"").find(c) != std::string_view::npos; }
 
 // The code point at `at` and its length in bytes; the text is valid UTF-8.
@@ -25,16 +23,29 @@ std::pair<std::uint32_t, std::size_t> CodePoint(const std::string& text, std::si
   return {value, length};
 }
 
+// Bytes of the white space that is at `at`, such as French puts before a colon (U+00A0, U+202F); 0: none.
+std::size_t SpaceAt(const std::string& text, std::size_t at) {
+  const auto [c, length] = CodePoint(text, at);
+  const bool is_space = c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+                        (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+                        c == 0x3000;
+  return is_space ? length : 0;
+}
+
 // Scripts that are written without spaces between words.
 bool IsUnspaced(std::uint32_t c) {
   return (c >= 0x3040 && c <= 0x30FF) || (c >= 0x3400 && c <= 0x4DBF) || (c >= 0x4E00 && c <= 0x9FFF) ||
-         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF) || (c >= 0x3000 && c <= 0x303F);
+         (c >= 0xF900 && c <= 0xFAFF) || (c >= 0x20000 && c <= 0x3FFFF) || (c >= 0x3001 && c <= 0x303F);
 }
 
 std::string_view Bare(const std::string& word) {
-  std::string_view bare = word;
-  while (!bare.empty() && IsSpace(bare.front())) bare.remove_prefix(1);
-  return bare;
+  std::size_t at = 0;
+  while (at < word.size()) {
+    const std::size_t space = SpaceAt(word, at);
+    if (space == 0) break;
+    at += space;
+  }
+  return std::string_view(word).substr(std::min(at, word.size()));
 }
 
 bool Same(const std::string& a, const std::string& b) { return Bare(a) == Bare(b); }
@@ -114,10 +125,10 @@ std::vector<std::string> SplitWords(const std::string& text) {
   std::size_t at = 0;
   while (at < text.size()) {
     const std::size_t start = at;
-    while (at < text.size() && IsSpace(text[at])) ++at;
-    if (at == text.size()) break;
+    while (at < text.size() && SpaceAt(text, at) > 0) at += SpaceAt(text, at);
+    if (at >= text.size()) break;
     const std::size_t run = at;
-    while (at < text.size() && !IsSpace(text[at])) ++at;
+    while (at < text.size() && SpaceAt(text, at) == 0) at += CodePoint(text, at).second;
     SplitRun(text.substr(run, at - run), text.substr(start, run - start), words);
   }
   return words;

@@ -54,6 +54,12 @@ TEST(DiffWords, AlignsByTheLongestCommonSubsequence) {
 
 TEST(DiffWords, TakesWordsToBeEqualWhateverTheSpaceBeforeThem) { EXPECT_EQ(Show("a  b", "a b"), "a  b"); }
 
+TEST(DiffWords, TakesTheSpacesOfFrenchForSpaces) {
+  EXPECT_THAT(SplitWords("face\u00A0; un\u202F: \u3000x"),
+              ElementsAre("face", "\u00A0;", " un", "\u202F:", " \u3000x"));
+  EXPECT_EQ(Show("face\u00A0;", "face ;"), "face\u00A0;");
+}
+
 TEST(DiffWords, HoldsAgainstNothing) {
   EXPECT_EQ(Show("", "a b"), "{a b}");
   EXPECT_EQ(Show("a b", ""), "[a b]");
