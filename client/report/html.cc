@@ -1,14 +1,12 @@
 // The report as one HTML file.
-#include <string_view>
-#include <utility>
+#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "client/report/analysis.h"
-#include "client/report/assets.h"
 #include "client/report/chart.h"
 #include "client/report/format.h"
+#include "client/report/page.h"
 #include "client/report/report.h"
 #include "client/report/table.h"
 #include "client/report/word_diff.h"
@@ -18,26 +16,19 @@ namespace {
 
 constexpr std::size_t kMaxExamples = 10;
 constexpr std::size_t kMaxFailures = 50;  // of a model on a set
-constexpr std::size_t kLongTable = 5;     // rows; a chart's table beyond is folded
 
-class Page {
+class Page : private PageBuilder {
  public:
   explicit Page(const Results& results) : results_(results) {}
 
   std::string Format();
 
  private:
-  void Add(const std::string& html) { body_ += html; }
-  // Begins a section, which the contents list.
-  void Section(const std::string& id, const std::string& title);
-  void EndSection() { Add("</section>\n"); }
   void Head();
   void Facts();
-  void AddFact(const std::string& name, const std::string& value);
   void AddAnswer();
   void AddProblems();
   void AddSummary();
-  void AddCharts(const std::vector<Chart>& charts);
   void AddChartSections();
   void AddExamples();
   void AddExample(const Example& example);
@@ -45,38 +36,12 @@ class Page {
   void AddDetails();
   void AddJobs();
   void AddMethod();
-  [[nodiscard]] std::string Contents() const;
-  [[nodiscard]] std::string Footer() const;
-  [[nodiscard]] std::string Scripts() const;
 
   const Results& results_;
-  std::string body_;
-  nlohmann::json charts_ = nlohmann::json::array();
-  std::vector<std::pair<std::string, std::string>> sections_;  // ids and titles
 };
 
 std::string TitleOf(const Results& results) {
   return !results.title.empty() ? results.title : !results.name.empty() ? results.name : "Evaluation";
-}
-
-// JSON that a script element can hold.
-std::string ScriptJson(const nlohmann::json& json) {
-  return absl::StrReplaceAll(json.dump(), {{"<", "\\u003c"}, {"\xE2\x80\xA8", "\\u2028"}, {"\xE2\x80\xA9", "\\u2029"}});
-}
-
-std::string Folded(const std::string& summary, const std::string& html) {
-  return absl::StrCat("<details><summary>", EscapeHtml(summary), "</summary>\n", html, "</details>\n");
-}
-
-void Page::Section(const std::string& id, const std::string& title) {
-  sections_.emplace_back(id, title);
-  Add(absl::StrCat("<section id=\"", id, "\" aria-labelledby=\"", id, "-title\">\n<h2 id=\"", id, "-title\">",
-                   EscapeHtml(title), "</h2>\n"));
-}
-
-void Page::AddFact(const std::string& name, const std::string& value) {
-  if (value.empty()) return;
-  Add(absl::StrCat("<div><dt>", name, "</dt><dd>", EscapeHtml(value), "</dd></div>\n"));
 }
 
 void Page::Facts() {
@@ -106,13 +71,9 @@ void Page::Head() {
     Add(absl::StrCat("<div class=\"watermark\" aria-hidden=\"true\">", stamp.text,
                      "</div>\n<p class=\"stamp\" role=\"note\">", stamp.text, ": ", stamp.meaning, ".</p>\n"));
   }
-  Add(absl::StrCat("<header>\n<div class=\"bar\"><div><h1>", EscapeHtml(TitleOf(results_)), "</h1></div>",
-                   "<button type=\"button\" id=\"theme\" hidden>Light or dark</button></div>\n"));
-  if (!results_.description.empty()) {
-    Add(absl::StrCat("<p class=\"lead\">", EscapeHtml(results_.description), "</p>\n"));
-  }
+  BeginHeader(TitleOf(results_), results_.description);
   Facts();
-  Add("</header>\n<main>\n");
+  EndHeader();
 }
 
 void Page::AddAnswer() {
@@ -145,24 +106,6 @@ void Page::AddSummary() {
   }
   Add(TableHtml(ModelTable(results_)));
   EndSection();
-}
-
-void Page::AddCharts(const std::vector<Chart>& charts) {
-  Add("<div class=\"charts\">\n");
-  for (const Chart& chart : charts) {
-    charts_.push_back({{"id", chart.id}, {"spec", chart.spec}});
-    Add(absl::StrCat("<figure aria-labelledby=\"", chart.id, "-title\">\n<div class=\"plot\"><h3 id=\"", chart.id,
-                     "-title\">", EscapeHtml(chart.title), "</h3>"));
-    if (!chart.note.empty()) Add(absl::StrCat("<p class=\"note\">", EscapeHtml(chart.note), "</p>"));
-    Add(absl::StrCat("\n<div class=\"chart\" id=\"", chart.id, "\" role=\"img\" aria-label=\"",
-                     EscapeHtml(chart.description), "\"></div>\n", LegendHtml(chart.legend), "</div>\n"));
-    const std::string table = TableHtml(chart.table);
-    Add(chart.table.rows.size() > kLongTable
-            ? Folded(absl::StrCat("The numbers, ", chart.table.rows.size(), " rows"), table)
-            : table);
-    Add("</figure>\n");
-  }
-  Add("</div>\n");
 }
 
 void Page::AddChartSections() {
@@ -239,10 +182,7 @@ void Page::AddDetails() {
   if (!results_.sets.empty()) Add(absl::StrCat("<div class=\"wrap\">", TableHtml(SetTable(results_)), "</div>\n"));
   const Table failures = FailureTable(results_, kMaxFailures);
   if (!failures.rows.empty()) {
-    const std::string table = absl::StrCat("<div class=\"wrap\">", TableHtml(failures), "</div>\n");
-    Add(failures.rows.size() > kLongTable
-            ? Folded(absl::StrCat("Failed sentences, ", failures.rows.size(), " rows"), table)
-            : table);
+    Add(absl::StrCat("<div class=\"wrap\">", FoldedIfLong("Failed sentences", failures), "</div>\n"));
   }
   EndSection();
 }
@@ -286,32 +226,6 @@ void Page::AddMethod() {
   EndSection();
 }
 
-std::string Page::Contents() const {
-  std::string html = "<nav aria-label=\"Contents\"><ul>\n";
-  for (const auto& [id, title] : sections_) {
-    absl::StrAppend(&html, "<li><a href=\"#", id, "\">", EscapeHtml(title), "</a></li>\n");
-  }
-  return html + "</ul></nav>\n";
-}
-
-std::string Page::Footer() const {
-  const std::string versions(VegaVersions());
-  return absl::StrCat("<footer><p>Made by petit report. Charts by ", EscapeHtml(versions),
-                      ", which are inside this file; their licences are in its source. Nothing is loaded from "
-                      "elsewhere.</p></footer>\n");
-}
-
-std::string Page::Scripts() const {
-  if (charts_.empty())
-    return absl::StrCat("<script type=\"application/json\" id=\"charts\">[]</script>\n", "<script type=\"module\">\n",
-                        std::string(PageJs()), "</script>\n");
-  const std::string bundle = absl::StrReplaceAll(absl::string_view(VegaBundleJs().data(), VegaBundleJs().size()),
-                                                 {{"</script", "<\\/script"}, {"<!--", "<\\!--"}});
-  return absl::StrCat("<!--\n", std::string(VegaLicenses()), "-->\n<script type=\"module\">", bundle, "</script>\n",
-                      "<script type=\"application/json\" id=\"charts\">", ScriptJson(charts_),
-                      "</script>\n<script type=\"module\">\n", std::string(PageJs()), "</script>\n");
-}
-
 std::string Page::Format() {
   AddSummary();
   AddChartSections();
@@ -319,26 +233,18 @@ std::string Page::Format() {
   AddDetails();
   AddJobs();
   AddMethod();
-  const std::string sections = std::exchange(body_, "");
+  const std::string sections = Take();
   Head();
   AddAnswer();
   AddProblems();
-  const std::string head = std::exchange(body_, "");
-  std::string style(StyleCss());
-  const Stamp stamp = StampOf(results_);
-  if (!stamp.text.empty()) {
-    absl::StrAppend(&style, "@page { @top-center { content: \"", stamp.text,
-                    "\"; color: #a4161a; font: bold 10pt sans-serif; } }\n");
+  PageFrame frame{.title = TitleOf(results_), .style = "", .head = Take(), .made_by = "petit report"};
+  if (const Stamp stamp = StampOf(results_); !stamp.text.empty()) {
+    frame.title = absl::StrCat(stamp.text, " - ", frame.title);
+    frame.style = absl::StrCat("@page { @top-center { content: \"", stamp.text,
+                               "\"; color: #a4161a; font: bold 10pt sans-serif; } }\n");
   }
-  return absl::StrCat(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; ",
-      "script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'\">\n<title>", stamp.text,
-      stamp.text.empty() ? "" : " - ", EscapeHtml(TitleOf(results_)), "</title>\n<style>\n", style,
-      "</style>\n</head>\n<body>\n<div class=\"page\">\n", head, Contents(), sections, "</main>\n",
-      "<noscript><p class=\"note\">The charts want JavaScript; their numbers are in the tables.</p></noscript>\n",
-      Footer(), "</div>\n", Scripts(), "</body>\n</html>\n");
+  Add(sections);
+  return Finish(frame);
 }
 
 }  // namespace
