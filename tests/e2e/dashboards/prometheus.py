@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -35,6 +36,17 @@ class Prometheus:
             self.close()
             raise AssertionError(f"Prometheus did not start:\n{self.log.read_text()}")
         self.url = f"http://{address[0]}"
+        if wait_for_all({"readiness": self.ready}, seconds=60):
+            self.close()
+            raise AssertionError(f"Prometheus does not become ready:\n{self.log.read_text()}")
+
+    def ready(self):
+        """It listens before it has opened its storage, and answers 503 until then."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=60) as reply:
+                return reply.status == 200
+        except urllib.error.HTTPError:
+            return False
 
     def addresses(self):
         """What the log says that it listens on."""
