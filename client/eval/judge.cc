@@ -44,22 +44,22 @@ double Mean(const std::vector<double>& values) {
   return values.empty() ? 0 : sum / static_cast<double>(values.size());
 }
 
+// `baseline` and `teacher` may be null.
 template <typename Statistics>
 MetricScore Resample(double score, const std::vector<Statistics>& system, const std::vector<Statistics>* baseline,
-                     const Measurement& measurement) {
+                     const std::vector<Statistics>* teacher, const Measurement& measurement) {
   const metrics::ResamplingOptions options{.trials = measurement.bootstrap_samples, .seed = measurement.seed};
   MetricScore result{.score = score};
-  std::optional<metrics::Interval> interval;
-  if (baseline != nullptr) {
+  const auto compare = [&](const std::vector<Statistics>& other) -> std::optional<double> {
     const auto paired =
-        metrics::PairedBootstrap(std::span<const Statistics>(*baseline), std::span<const Statistics>(system), options);
-    if (paired) {
-      interval = paired->system_interval;
-      result.p_value = paired->p_value;
-    }
-  } else {
-    interval = metrics::BootstrapInterval(std::span<const Statistics>(system), options);
-  }
+        metrics::PairedBootstrap(std::span<const Statistics>(other), std::span<const Statistics>(system), options);
+    if (!paired) return std::nullopt;
+    // sacreBLEU's definition gives equal systems a small one.
+    return paired->baseline == paired->system ? 1.0 : paired->p_value;
+  };
+  const auto interval = metrics::BootstrapInterval(std::span<const Statistics>(system), options);
+  if (baseline != nullptr) result.p_value = compare(*baseline);
+  if (teacher != nullptr) result.teacher_p_value = teacher == baseline ? result.p_value : compare(*teacher);
   if (interval) {
     result.mean = interval->mean;
     result.half_width = interval->half_width;
@@ -113,7 +113,7 @@ class CellTally {
     to_teacher_.AddPair(hypothesis, teachers);
   }
 
-  absl::StatusOr<CellScores> Finish(const Plan& plan, const Sentences* baseline) {
+  absl::StatusOr<CellScores> Finish(const Plan& plan, const Sentences* baseline, const Sentences* teacher) {
     if (texts_.is_open()) {
       texts_.close();
       if (texts_.fail()) return absl::ResourceExhaustedError(absl::StrCat("cannot write ", texts_path_));
@@ -123,13 +123,14 @@ class CellTally {
     for (const BleuStatistics& sentence : sentences_.bleu) bleu += sentence;
     ChrfStatistics chrf;
     for (const ChrfStatistics& sentence : sentences_.chrf) chrf += sentence;
-    scores_.bleu =
-        Resample(metrics::ComputeBleu(bleu).score, sentences_.bleu, baseline ? &baseline->bleu : nullptr, how);
-    scores_.chrf = Resample(metrics::ComputeChrf(chrf), sentences_.chrf, baseline ? &baseline->chrf : nullptr, how);
-    scores_.rouge_l =
-        Resample(100 * Mean(sentences_.rouge_l), sentences_.rouge_l, baseline ? &baseline->rouge_l : nullptr, how);
-    scores_.rouge_l_unicode = Resample(100 * Mean(sentences_.rouge_l_unicode), sentences_.rouge_l_unicode,
-                                       baseline ? &baseline->rouge_l_unicode : nullptr, how);
+    const auto resample = [&](double score, auto Sentences::*member) {
+      return Resample(score, sentences_.*member, baseline ? &(baseline->*member) : nullptr,
+                      teacher ? &(teacher->*member) : nullptr, how);
+    };
+    scores_.bleu = resample(metrics::ComputeBleu(bleu).score, &Sentences::bleu);
+    scores_.chrf = resample(metrics::ComputeChrf(chrf), &Sentences::chrf);
+    scores_.rouge_l = resample(100 * Mean(sentences_.rouge_l), &Sentences::rouge_l);
+    scores_.rouge_l_unicode = resample(100 * Mean(sentences_.rouge_l_unicode), &Sentences::rouge_l_unicode);
     if (bleu.reference_length > 0) {
       scores_.length_ratio = static_cast<double>(bleu.hypothesis_length) / static_cast<double>(bleu.reference_length);
     }
@@ -277,8 +278,10 @@ absl::StatusOr<SetScores> Judge(const Plan& plan, const std::vector<Cell*>& cell
   }
   SetScores scores;
   for (std::size_t i = 0; i < cells.size(); ++i) {
-    const Sentences* against = baseline && *baseline != i ? &tallies[*baseline]->sentences() : nullptr;
-    absl::StatusOr<CellScores> cell = tallies[i]->Finish(plan, against);
+    const auto other = [&](std::optional<std::size_t> index) {
+      return index && *index != i ? &tallies[*index]->sentences() : nullptr;
+    };
+    absl::StatusOr<CellScores> cell = tallies[i]->Finish(plan, other(baseline), other(teacher));
     if (!cell.ok()) return cell.status();
     if (tallies[i]->unscored() > 0) {
       scores.problems.push_back(

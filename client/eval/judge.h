@@ -23,9 +23,11 @@ struct Failure {
 // A score of a corpus, 0 to 100, with its bootstrap.
 struct MetricScore {
   double score = 0;
-  double mean = 0;                     // of the resamples
-  double half_width = 0;               // of the interval that 95 % of them fall into
-  std::optional<double> p_value = {};  // of the difference from the baseline; none for the baseline itself
+  double mean = 0;        // of the resamples
+  double half_width = 0;  // of the interval that 95 % of them fall into
+  // Of the differences from the baseline and from the teacher, by paired bootstrap; none for these themselves.
+  std::optional<double> p_value = {};
+  std::optional<double> teacher_p_value = {};
 };
 
 struct Divergence {

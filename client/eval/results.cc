@@ -95,7 +95,8 @@ Json ToJson(const MetricScore& score) {
   return {{"score", score.score},
           {"mean", score.mean},
           {"half_width", score.half_width},
-          {"p_value", OrNull(score.p_value)}};
+          {"p_value", OrNull(score.p_value)},
+          {"teacher_p_value", OrNull(score.teacher_p_value)}};
 }
 
 Json ToJson(const CellScores& cell) {

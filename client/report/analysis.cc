@@ -60,9 +60,12 @@ std::optional<Comparison> CompareBleu(const Results& results, const Result& left
   if (!left.bleu.score || !right.bleu.score) return std::nullopt;
   Comparison comparison;
   comparison.difference = *left.bleu.score - *right.bleu.score;
-  std::optional<double> p;
-  if (!results.baseline.empty() && right.model == results.baseline) p = left.bleu.p_value;
-  if (!results.baseline.empty() && left.model == results.baseline) p = right.bleu.p_value;
+  const auto tested = [&left, &right](const std::string& against, auto Score::*value) -> std::optional<double> {
+    if (against.empty()) return std::nullopt;
+    return right.model == against ? left.bleu.*value : left.model == against ? right.bleu.*value : std::nullopt;
+  };
+  std::optional<double> p = tested(results.teacher, &Score::teacher_p_value);
+  if (!p) p = tested(results.baseline, &Score::p_value);
   const std::optional<Interval> ours = IntervalOf(left.bleu);
   const std::optional<Interval> theirs = IntervalOf(right.bleu);
   bool differ = false;

@@ -35,7 +35,7 @@ struct Comparison {
   // "p = 0.012", or without a test of the two "their 95 % intervals overlap"; empty where nothing is known.
   std::string evidence;
 };
-// By the paired bootstrap where one of the two is the baseline that it was made against, at the level 1 - confidence;
+// By the paired bootstrap where one of the two is the teacher or the baseline, at the level 1 - confidence;
 // else by their intervals: two that do not overlap differ (which asks for more than a test would). Nothing where
 // either has no BLEU.
 std::optional<Comparison> CompareBleu(const Results& results, const Result& left, const Result& right);

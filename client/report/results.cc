@@ -78,10 +78,14 @@ Model ReadModel(const JsonReader& in) {
 Score ReadScore(const JsonReader& in, const char* field) {
   Score score;
   in.Object(field, [&](const JsonReader& from) {
-    score = {from.Number("score"), from.Number("mean"), from.Number("half_width"), from.Number("p_value")};
+    score = {from.Number("score"), from.Number("mean"), from.Number("half_width"), from.Number("p_value"),
+             from.Number("teacher_p_value")};
     if (score.half_width && *score.half_width < 0) from.Fail("half_width", "want a number that is not negative");
     if (score.p_value && (*score.p_value < 0 || *score.p_value > 1)) {
       from.Fail("p_value", "want a number between 0 and 1");
+    }
+    if (score.teacher_p_value && (*score.teacher_p_value < 0 || *score.teacher_p_value > 1)) {
+      from.Fail("teacher_p_value", "want a number between 0 and 1");
     }
   });
   return score;

@@ -60,7 +60,8 @@ struct Score {
   std::optional<double> score;
   // Of the bootstrap's resamples: the interval is mean +- half_width.
   std::optional<double> mean, half_width;
-  std::optional<double> p_value;  // paired bootstrap against the baseline
+  std::optional<double> p_value;          // paired bootstrap against the baseline
+  std::optional<double> teacher_p_value;  // against the teacher
 };
 
 struct Kl {  // KL(teacher || model)

@@ -42,7 +42,8 @@ Table SummaryTable(const Results& results) {
               {{"Model", false, ""},
                {"BLEU", true, "with the half width of its " + Confidence(results) + " interval"},
                {"Δ teacher", true, "BLEU less the teacher's"},
-               {"p", true, AgainstBaselineHelp(results)},
+               {"p, teacher", true, "of that difference by chance, paired bootstrap"},
+               {"p, baseline", true, AgainstBaselineHelp(results)},
                {"Time × teacher", true, "median time for the set, to the teacher's"},
                {"Memory × teacher", true, ""},
                {"Memory", true, "of the weights as loaded"},
@@ -59,10 +60,11 @@ Table SummaryTable(const Results& results) {
     const Speed* speed = FindSpeed(results, model.name, results.main_set);
     const Pass median = speed == nullptr ? Pass{} : speed->median;
     table.rows.push_back({NoteOf(results, model), ScoreText(result.bleu), LessTeacher(results, result),
-                          PValue(result.bleu.p_value), Ratio(speed == nullptr ? std::nullopt : speed->time_ratio),
-                          Ratio(model.memory_ratio), Bytes(model.bytes_in_memory),
-                          Fixed(median.sentences_per_second, 1), Milliseconds(median.latency.p95), Nats(result.kl),
-                          ScoreText(result.rouge_l), ScoreText(result.chrf2)});
+                          PValue(result.bleu.teacher_p_value), PValue(result.bleu.p_value),
+                          Ratio(speed == nullptr ? std::nullopt : speed->time_ratio), Ratio(model.memory_ratio),
+                          Bytes(model.bytes_in_memory), Fixed(median.sentences_per_second, 1),
+                          Milliseconds(median.latency.p95), Nats(result.kl), ScoreText(result.rouge_l),
+                          ScoreText(result.chrf2)});
   }
   return table;
 }

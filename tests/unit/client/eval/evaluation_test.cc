@@ -131,6 +131,8 @@ TEST_F(EvaluationTest, ComparesWithTeacherAndBaseline) {
   EXPECT_EQ(outcome->scores[1].divergence->nats, 0.25);
   EXPECT_EQ(outcome->scores[1].agreement->exact, 1);
   EXPECT_TRUE(outcome->scores[1].bleu.p_value.has_value());
+  EXPECT_EQ(outcome->scores[1].bleu.teacher_p_value, outcome->scores[1].bleu.p_value) << "the baseline is the teacher";
+  EXPECT_FALSE(outcome->scores[0].bleu.teacher_p_value.has_value());
   EXPECT_GT(outcome->scores[1].bleu.half_width, 0);
   EXPECT_TRUE(outcome->examples.empty()) << "the models say the same throughout";
 }

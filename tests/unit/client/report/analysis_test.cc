@@ -23,11 +23,11 @@ TEST(ParetoFront, KeepsEqualsAndDropsThoseThatAreWorseInOneWay) {
 }
 
 TEST(IntervalOf, IsAroundTheResamplesMean) {
-  const std::optional<Interval> interval = IntervalOf({20.0, 20.5, 1.0, std::nullopt});
+  const std::optional<Interval> interval = IntervalOf({20.0, 20.5, 1.0, std::nullopt, std::nullopt});
   ASSERT_TRUE(interval);
   EXPECT_EQ(interval->low, 19.5);
   EXPECT_EQ(interval->high, 21.5);
-  EXPECT_FALSE(IntervalOf({20.0, 20.5, std::nullopt, std::nullopt}));
+  EXPECT_FALSE(IntervalOf({20.0, 20.5, std::nullopt, std::nullopt, std::nullopt}));
 }
 
 class Comparing : public ::testing::Test {
@@ -48,6 +48,19 @@ TEST_F(Comparing, IsByThePairedTestWhereThereIsOne) {
   EXPECT_EQ(Compare(MakeScore(30, 0.1), MakeScore(29, 0.1, 0.05), "teacher")->verdict, Verdict::kNotShown);
   EXPECT_EQ(Compare(MakeScore(30, 1, 0.01), MakeScore(29, 1), "other")->verdict, Verdict::kLower);
   EXPECT_EQ(Compare(MakeScore(30, 5), MakeScore(29, 5, 0.012), "teacher")->evidence, "p = 0.012");
+}
+
+TEST_F(Comparing, IsByTheTestAgainstTheTeacherWhereTheBaselineIsAnother) {
+  Results results = Empty();
+  Score other = MakeScore(29, 5, 0.9);
+  other.teacher_p_value = 0.01;
+  Add(results, MakeModel("teacher", Role::kTeacher, 1), MakeScore(30, 5), 1);
+  Add(results, MakeModel("other", Role::kOther, 1), other, 1);
+  results.teacher = "teacher";
+  results.baseline = "somebody";
+  const auto comparison = CompareBleu(results, results.results[1], results.results[0]);
+  EXPECT_EQ(comparison->verdict, Verdict::kLower);
+  EXPECT_EQ(comparison->evidence, "p = 0.010");
 }
 
 TEST_F(Comparing, IsByIntervalsWhereThereIsNoTestOfTheTwo) {

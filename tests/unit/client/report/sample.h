@@ -35,7 +35,7 @@ inline Model MakeModel(const std::string& name, Role role, std::optional<double>
 
 inline Score MakeScore(double score, std::optional<double> half_width = std::nullopt,
                        std::optional<double> p_value = std::nullopt) {
-  return {score, half_width ? std::optional(score) : std::nullopt, half_width, p_value};
+  return {score, half_width ? std::optional(score) : std::nullopt, half_width, p_value, std::nullopt};
 }
 
 // A set "en-fr" and no models.
