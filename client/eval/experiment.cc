@@ -141,7 +141,7 @@ absl::Status WriteWhole(const std::string& path, const std::string& text) {
     fs::rename(temporary, path, error);
     return error ? absl::ErrnoToStatus(error.value(), absl::StrCat("cannot write ", path)) : absl::OkStatus();
   }
-  const absl::Status status = absl::ErrnoToStatus(errno != 0 ? errno : EIO, absl::StrCat("cannot write ", path));
+  absl::Status status = absl::ErrnoToStatus(errno != 0 ? errno : EIO, absl::StrCat("cannot write ", path));
   fs::remove(temporary, error);
   return status;
 }

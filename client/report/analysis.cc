@@ -88,6 +88,7 @@ std::vector<bool> ParetoFront(const std::vector<Point>& points) {
     return a.cost <= b.cost && a.quality >= b.quality && (a.cost < b.cost || a.quality > b.quality);
   };
   std::vector<bool> front;
+  front.reserve(points.size());
   for (const Point& point : points) {
     front.push_back(
         std::none_of(points.begin(), points.end(), [&](const Point& other) { return dominates(other, point); }));

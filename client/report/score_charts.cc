@@ -138,6 +138,7 @@ struct Placed {
 std::optional<Chart> TradeOff(const Results& results, const Axis& axis, const std::vector<Placed>& placed) {
   if (placed.size() < 2) return std::nullopt;
   std::vector<Point> points;
+  points.reserve(placed.size());
   for (const Placed& at : placed) points.push_back({axis.more_is_better ? -at.cost : at.cost, *at.result->bleu.score});
   const std::vector<bool> front = ParetoFront(points);
   Table table{axis.title,
