@@ -16,7 +16,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "google/protobuf/stubs/logging.h"
 #include "models/torch/torch_executor.h"
 #include "server/config/config.h"
 #include "server/job_metrics.h"
@@ -24,12 +23,12 @@
 #include "server/jobs/job_manager.h"
 #include "server/jobs/launcher.h"
 #include "server/loader.h"
+#include "server/log.h"
 #include "server/metrics/metrics.h"
 #include "server/registry/registry.h"
 #include "server/rpc/health.h"
 #include "server/rpc/server.h"
 #include "server/shutdown_signals.h"
-#include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace petit::serving {
@@ -39,31 +38,6 @@ constexpr int kBadConfiguration = 2;
 
 // What must end after drain_timeout at the latest, but for this.
 constexpr absl::Duration kEndGrace = absl::Seconds(10);
-
-void SetUpLog(LogLevel level) {
-  auto logger = spdlog::stderr_color_mt("petit");
-  logger->set_pattern("%Y-%m-%dT%H:%M:%S.%f%z %l %v");
-  switch (level) {
-    case LogLevel::kDebug:
-      logger->set_level(spdlog::level::debug);
-      break;
-    case LogLevel::kInfo:
-      logger->set_level(spdlog::level::info);
-      break;
-    case LogLevel::kWarning:
-      logger->set_level(spdlog::level::warn);
-      break;
-    case LogLevel::kError:
-      logger->set_level(spdlog::level::err);
-      break;
-  }
-  logger->flush_on(spdlog::level::debug);
-  spdlog::set_default_logger(logger);
-  // Protobuf tells of every message that it refuses; the call's own log line does too, and better.
-  google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
-    spdlog::debug("protobuf: {}", message);
-  });
-}
 
 // Logs what changed in a model's state.
 class ModelLog {
@@ -99,8 +73,12 @@ class ModelLog {
   std::map<std::string, std::string> last_;
 };
 
-int Fail(const absl::Status& status) {
-  std::cerr << "petit-server: " << status.message() << std::endl;
+int Fail(const ServerSettings& settings, const absl::Status& status) {
+  if (settings.log_format == LogFormat::kJson) {
+    spdlog::critical("{}", std::string(status.message()));  // standard error is to hold nothing but JSON
+  } else {
+    std::cerr << "petit-server: " << status.message() << std::endl;
+  }
   return EXIT_FAILURE;
 }
 
@@ -140,7 +118,7 @@ absl::Status StartJobs(const ServerSettings& settings, Registry* registry, Metri
 int Run(ServerSettings settings) {
   ShutdownSignals signals(settings.drain_timeout + kEndGrace);
   torch_executor::SetTorchThreads(settings.torch_threads);
-  if (absl::Status status = ResolveDevices(&settings); !status.ok()) return Fail(status);
+  if (absl::Status status = ResolveDevices(&settings); !status.ok()) return Fail(settings, status);
 
   std::vector<std::string> names;
   for (const ModelSettings& model : settings.models) names.push_back(model.name);
@@ -153,15 +131,16 @@ int Run(ServerSettings settings) {
     log.OnModelStatus(status);
   });
   Jobs jobs;
-  if (absl::Status status = StartJobs(settings, &registry, &metrics, &jobs); !status.ok()) return Fail(status);
+  if (absl::Status status = StartJobs(settings, &registry, &metrics, &jobs); !status.ok())
+    return Fail(settings, status);
   // Listening comes before loading: a port in use is found at once, and liveness can be asked for meanwhile.
   absl::StatusOr<std::unique_ptr<Server>> server =
       Server::Start(settings, &registry, &metrics, &health, jobs.manager.get());
-  if (!server.ok()) return Fail(server.status());
+  if (!server.ok()) return Fail(settings, server.status());
   std::optional<std::string> metrics_address;
   if (!settings.metrics_listen.empty()) {
     absl::StatusOr<std::string> address = metrics.Listen(settings.metrics_listen);
-    if (!address.ok()) return Fail(address.status());
+    if (!address.ok()) return Fail(settings, address.status());
     metrics_address = *std::move(address);
   }
   registry.LoadConfigured();
@@ -224,7 +203,7 @@ int Main(int argc, char** argv) {
   }
   if (!listen.empty()) settings->listen = listen;
   if (!metrics_listen.empty()) settings->metrics_listen = metrics_listen;
-  SetUpLog(settings->log_level);
+  SetUpLog(settings->log_level, settings->log_format);
   std::signal(SIGPIPE, SIG_IGN);
   return Run(*std::move(settings));
 }

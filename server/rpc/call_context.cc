@@ -3,17 +3,20 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <iterator>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
+#include "server/log.h"
+#include "server/printable.h"
 #include "server/rpc/status.h"
-#include "spdlog/spdlog.h"
 
 namespace petit::serving {
 namespace {
 
 constexpr char kRequestIdKey[] = "x-request-id";
+constexpr char kTraceparentKey[] = "traceparent";
 constexpr std::size_t kMaxRequestIdBytes = 128;
 
 std::string RequestId(const grpc::CallbackServerContext& context) {
@@ -33,15 +36,11 @@ absl::Time Deadline(const grpc::CallbackServerContext& context) {
   return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
 }
 
-spdlog::level::level_enum LevelOf(absl::StatusCode code) {
-  switch (code) {
-    case absl::StatusCode::kInternal:
-    case absl::StatusCode::kUnknown:
-    case absl::StatusCode::kDataLoss:
-      return spdlog::level::err;
-    default:
-      return spdlog::level::info;
-  }
+// Nothing where there is none, or more than one: then it is not known whose the call is.
+std::optional<TraceContext> Trace(const grpc::CallbackServerContext& context) {
+  const auto [first, last] = context.client_metadata().equal_range(kTraceparentKey);
+  if (first == last || std::next(first) != last) return std::nullopt;
+  return ParseTraceparent({first->second.data(), first->second.size()});
 }
 
 }  // namespace
@@ -51,6 +50,7 @@ CallContext::CallContext(std::string_view method, const Environment& environment
       ref_(environment.calls),
       method_(method),
       request_id_(RequestId(*context)),
+      trace_(Trace(*context)),
       start_(absl::Now()),
       deadline_(Deadline(*context)) {
   context->AddTrailingMetadata(kRequestIdKey, request_id_);
@@ -74,12 +74,16 @@ grpc::Status CallContext::Finish(absl::Status status) {
   const absl::Duration took = absl::Now() - start_;
   const std::string code = absl::StatusCodeToString(status.code());
   environment_.metrics->CountRequest(method_, model_, code, took);
-  const spdlog::level::level_enum level = LevelOf(status.code());
-  if (spdlog::should_log(level)) {
-    spdlog::log(level, "{} request={} model={} code={} texts={} seconds={:.6f}{}{}", method_, request_id_,
-                model_.empty() ? "-" : Printable(model_, 64), code, texts_, absl::ToDoubleSeconds(took),
-                status.ok() ? "" : " ", Printable(status.message(), kMaxMessageBytes));
-  }
+  const TraceContext trace = trace_.value_or(TraceContext());
+  LogCall({.method = std::string(method_),
+           .request_id = request_id_,
+           .model = Printable(model_, 64),
+           .code = status.code(),
+           .texts = texts_,
+           .took = took,
+           .error = Printable(status.message(), kMaxMessageBytes),
+           .trace_id = trace.trace_id,
+           .span_id = trace.span_id});
   return ToGrpcStatus(status, request_id_);
 }
 

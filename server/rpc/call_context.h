@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@
 #include "models/engine/replica.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/environment.h"
+#include "server/rpc/trace_context.h"
 
 namespace petit::serving {
 
@@ -50,6 +52,7 @@ class CallContext {
   CallTracker::Ref ref_;
   std::string_view method_;
   std::string request_id_;
+  std::optional<TraceContext> trace_;
   absl::Time start_;
   absl::Time deadline_;
   engine::CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);

@@ -1,31 +1,12 @@
 #include "server/rpc/status.h"
 
-#include <cstddef>
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
-#include "models/tokenizer/tokenizer.h"
+#include "server/printable.h"
 
 namespace petit::serving {
-
-std::string Printable(absl::string_view text, std::size_t max_bytes) {
-  std::string printable(text.substr(0, max_bytes));
-  for (std::ptrdiff_t bad = 0; (bad = tokenizer::FirstInvalidUtf8(printable)) >= 0;) {
-    // A character that the cut split goes; any other bad byte stays visible.
-    if (text.size() > max_bytes && printable.size() - static_cast<std::size_t>(bad) < 4 &&
-        static_cast<unsigned char>(printable[bad]) >= 0xc0) {
-      printable.resize(bad);
-    } else {
-      printable[bad] = '?';
-    }
-  }
-  for (char& c : printable) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) c = c == '\n' ? ' ' : '?';
-  }
-  return printable;
-}
 
 google::rpc::Status ToRpcStatus(const absl::Status& status) {
   google::rpc::Status proto;

@@ -6,7 +6,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/support/status.h"
@@ -25,9 +24,6 @@ google::rpc::Status ToRpcStatus(const absl::Status& status);
 // The same for a whole call: the message ends with "[request ID]", and the google.rpc.Status is in the trailer
 // grpc-status-details-bin.
 grpc::Status ToGrpcStatus(const absl::Status& status, const std::string& request_id);
-
-// `text` as UTF-8 of at most max_bytes, for messages and logs: bad bytes and control characters become '?'.
-std::string Printable(absl::string_view text, std::size_t max_bytes);
 
 }  // namespace petit::serving
 

@@ -62,6 +62,7 @@ TEST_F(ConfigTest, FillsInTheDefaultsThatTheProtoPromises) {
   EXPECT_EQ(settings->torch_threads, 0);
   EXPECT_EQ(settings->drain_timeout, absl::Seconds(30));
   EXPECT_EQ(settings->log_level, LogLevel::kInfo);
+  EXPECT_EQ(settings->log_format, LogFormat::kText);
   EXPECT_EQ(settings->limits.max_texts_per_request, 256);
   EXPECT_EQ(settings->limits.max_text_bytes, 65536);
   EXPECT_EQ(settings->limits.max_message_bytes, 4194304);
@@ -95,7 +96,7 @@ TEST_F(ConfigTest, ReadsEveryField) {
   const std::string sha(64, 'A');
   const auto settings = Parse(absl::StrCat(R"(
 listen: "0.0.0.0:0"  metrics_listen: "127.0.0.1:9464"  model_root: "models"  torch_threads: 8
-drain_timeout_seconds: 1.5  log_level: LOG_LEVEL_WARNING
+drain_timeout_seconds: 1.5  log_level: LOG_LEVEL_WARNING  log_format: JSON
 limits { max_texts_per_request: 2 max_text_bytes: 3 max_message_bytes: 4000 max_stream_texts_in_flight: 5
          max_score_buffer_bytes: 6 }
 model {
@@ -117,6 +118,7 @@ model { name: "latest" version_policy { latest {} } prompt { source: "a" target:
   EXPECT_EQ(settings->torch_threads, 8);
   EXPECT_EQ(settings->drain_timeout, absl::Milliseconds(1500));
   EXPECT_EQ(settings->log_level, LogLevel::kWarning);
+  EXPECT_EQ(settings->log_format, LogFormat::kJson);
   EXPECT_EQ(settings->limits.max_texts_per_request, 2);
   EXPECT_EQ(settings->limits.max_text_bytes, 3);
   EXPECT_EQ(settings->limits.max_message_bytes, 4000);
@@ -328,7 +330,7 @@ TEST_F(ConfigTest, ServerNumbersStayInTheirRange) {
        {"torch_threads: -1", "drain_timeout_seconds: -1", "drain_timeout_seconds: nan", "drain_timeout_seconds: inf",
         "limits { max_texts_per_request: -1 }", "limits { max_text_bytes: -1 }", "limits { max_message_bytes: 5 }",
         "limits { max_stream_texts_in_flight: -1 }", "limits { max_score_buffer_bytes: -1 }", "log_level: 9",
-        "limits { max_text_bytes: 8000000 }"}) {
+        "log_format: 9", "limits { max_text_bytes: 8000000 }"}) {
     const auto errors = Errors(Parse(model + std::string(fields)));
     EXPECT_THAT(errors, ElementsAre(StartsWith("f.textproto:2:"))) << fields;
   }

@@ -52,10 +52,5 @@ TEST(StatusTest, MessagesAreUtf8WhateverTheyWereMadeOf) {
   EXPECT_EQ(tokenizer::FirstInvalidUtf8(status.message()), -1);
 }
 
-TEST(PrintableTest, NoLineBreakOrControlCharacterReachesTheLog) {
-  EXPECT_EQ(Printable("a\nb\r\x1b[31m\x7f", 64), "a b??[31m?");
-  EXPECT_EQ(Printable("é", 1), "");
-}
-
 }  // namespace
 }  // namespace petit::serving
