@@ -9,6 +9,7 @@
 #include "server/registry/registry.h"
 #include "server/rpc/byte_budget.h"
 #include "server/rpc/call_tracker.h"
+#include "server/rpc/health.h"
 #include "server/rpc/traffic.h"
 #include "server/rpc/worker_pool.h"
 
@@ -18,6 +19,7 @@ struct Environment {
   RequestLimits limits;
   Registry* registry = nullptr;
   Metrics* metrics = nullptr;
+  const Health* health = nullptr;
   CallTracker* calls = nullptr;
   Traffic* traffic = nullptr;
   // Makes answers of what replicas return, so that a replica's worker goes on stepping; keeps the timers of retries.

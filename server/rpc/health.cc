@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "inference/open_inference.grpc.pb.h"
 #include "petit/v1/job.grpc.pb.h"
 #include "petit/v1/model.grpc.pb.h"
 #include "petit/v1/translation.grpc.pb.h"
@@ -61,6 +62,7 @@ void Health::Publish() {
   service_->SetServingStatus("", ready);
   service_->SetServingStatus("liveness", true);
   service_->SetServingStatus(v1::TranslationService::service_full_name(), ready);
+  service_->SetServingStatus(inference::GRPCInferenceService::service_full_name(), ready);
   service_->SetServingStatus(v1::ModelService::service_full_name(), !draining_);
   service_->SetServingStatus(v1::JobService::service_full_name(), with_jobs_ && !draining_);
   for (const auto& [name, model] : models_) {

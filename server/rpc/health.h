@@ -14,10 +14,11 @@
 
 namespace petit::serving {
 
-// Names: "liveness" is always SERVING; "models/NAME" while a version of the model is served; "" and
-// "petit.v1.TranslationService" once every model that the configuration wants loaded has been (a model that an operator
-// unloads later does not make the server unready, one that is lost by a failure does); "petit.v1.ModelService" from the
-// start, "petit.v1.JobService" too where jobs are configured. While draining all but "liveness" are NOT_SERVING.
+// Names: "liveness" is always SERVING; "models/NAME" while a version of the model is served; "",
+// "petit.v1.TranslationService" and "inference.GRPCInferenceService" once every model that the configuration wants
+// loaded has been (a model that an operator unloads later does not make the server unready, one that is lost by a
+// failure does); "petit.v1.ModelService" from the start, "petit.v1.JobService" too where jobs are configured. While
+// draining all but "liveness" are NOT_SERVING.
 // Thread-safe.
 class Health {
  public:

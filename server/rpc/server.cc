@@ -15,6 +15,7 @@
 #include "server/rpc/environment.h"
 #include "server/rpc/job_service.h"
 #include "server/rpc/model_service.h"
+#include "server/rpc/oip_service.h"
 #include "server/rpc/server_info.h"
 #include "server/rpc/traffic.h"
 #include "server/rpc/translation_service.h"
@@ -72,6 +73,7 @@ struct Server::Impl {
         environment{.limits = settings.limits,
                     .registry = registry,
                     .metrics = metrics,
+                    .health = health,
                     .calls = &calls,
                     .traffic = &traffic,
                     .responders = &responders,
@@ -82,7 +84,8 @@ struct Server::Impl {
                     .about = DescribeServer()},
         translation(&environment),
         models(&environment),
-        job_service(&environment) {}
+        job_service(&environment),
+        inference(&environment) {}
 
   void Tick() {
     calls.TickStreams(absl::Now());
@@ -100,6 +103,7 @@ struct Server::Impl {
   TranslationServiceImpl translation;
   ModelServiceImpl models;
   JobServiceImpl job_service;
+  InferenceServiceImpl inference;
   std::string address;
   bool drained = false;
   std::unique_ptr<grpc::Server> server;  // ends first: its calls use all of the above
@@ -121,6 +125,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& sett
   builder.RegisterService(&impl->translation);
   builder.RegisterService(&impl->models);
   builder.RegisterService(&impl->job_service);
+  builder.RegisterService(&impl->inference);
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr || port == 0) {
     return absl::UnavailableError(

@@ -20,13 +20,16 @@ template <class Request, class Response>
 class SimpleCall final : public grpc::ServerUnaryReactor {
  public:
   using Handler = std::function<absl::StatusOr<Response>(const Request&, CallContext*)>;
+  // What becomes of the call while the server drains: UNAVAILABLE, or the same as ever.
+  enum class Draining { kRefused, kServed };
 
   // `pool` may be null: the handler is quick and runs at once.
   static grpc::ServerUnaryReactor* Start(std::string_view method, const Environment& environment,
                                          grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
-                                         grpc::ByteBuffer* response, WorkerPool* pool, Handler handler) {
+                                         grpc::ByteBuffer* response, WorkerPool* pool, Handler handler,
+                                         Draining draining = Draining::kRefused) {
     auto* call = new SimpleCall(method, environment, context, response, std::move(handler));
-    call->Begin(*request, pool);
+    call->Begin(*request, pool, draining);
     return call;
   }
 
@@ -37,8 +40,8 @@ class SimpleCall final : public grpc::ServerUnaryReactor {
              grpc::ByteBuffer* response, Handler handler)
       : context_(method, environment, context), response_(response), handler_(std::move(handler)) {}
 
-  void Begin(const grpc::ByteBuffer& request, WorkerPool* pool) {
-    absl::Status status = context_.CheckAccepting();
+  void Begin(const grpc::ByteBuffer& request, WorkerPool* pool, Draining draining) {
+    absl::Status status = draining == Draining::kServed ? absl::OkStatus() : context_.CheckAccepting();
     if (status.ok()) status = ParseMessage(request, &request_);
     if (!status.ok()) return Finish(context_.Finish(std::move(status)));
     if (pool == nullptr) return Run();

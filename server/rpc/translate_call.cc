@@ -3,23 +3,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/rpc/message_io.h"
 #include "server/rpc/status.h"
 
 namespace petit::serving {
-namespace {
 
-// What a call fails with when all its texts did.
-absl::Status AllFailed(const absl::Status& first, std::size_t texts) {
-  if (texts == 1) return first;
-  return {first.code(), absl::StrCat("all ", texts, " texts failed; texts[0]: ", first.message())};
-}
-
-}  // namespace
-
-grpc::ServerUnaryReactor* TranslateCall::Start(const Environment& environment, grpc::CallbackServerContext* context,
-                                               const grpc::ByteBuffer* request, grpc::ByteBuffer* response) {
-  const std::shared_ptr<TranslateCall> call(new TranslateCall(environment, context, response));
+grpc::ServerUnaryReactor* TranslateCall::Start(std::unique_ptr<TranslateFormat> format, const Environment& environment,
+                                               grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                               grpc::ByteBuffer* response) {
+  const std::shared_ptr<TranslateCall> call(new TranslateCall(std::move(format), environment, context, response));
   call->self_ = call;
   if (absl::Status status = call->Begin(*request); !status.ok()) {
     call->Finish(call->context_.Finish(std::move(status)));
@@ -35,7 +26,7 @@ void TranslateCall::OnCancel() {
 absl::Status TranslateCall::Begin(const grpc::ByteBuffer& bytes) {
   if (absl::Status status = context_.CheckAccepting(); !status.ok()) return status;
   v1::TranslateRequest request;
-  if (absl::Status status = ParseMessage(bytes, &request); !status.ok()) return status;
+  if (absl::Status status = format_->Parse(bytes, &request); !status.ok()) return status;
   const RequestLimits& limits = context_.environment().limits;
   const absl::StatusOr<ModelReference> reference = ParseModelReference(request.options().model());
   if (!reference.ok()) return reference.status();
@@ -43,6 +34,7 @@ absl::Status TranslateCall::Begin(const grpc::ByteBuffer& bytes) {
   context_.add_texts(request.texts_size());
   absl::StatusOr<ModelHandle> model = context_.environment().registry->Acquire(reference->name, reference->version);
   if (!model.ok()) return model.status();
+  format_->Complete((*model)->settings, request.mutable_options());
   absl::StatusOr<TranslationPlan> plan = MakePlan(request.options(), *std::move(model), limits);
   if (!plan.ok()) return plan.status();
   plan_ = *std::move(plan);
@@ -57,12 +49,27 @@ absl::Status TranslateCall::Begin(const grpc::ByteBuffer& bytes) {
   return Submit();
 }
 
+absl::Status TranslateCall::StatusOf(std::size_t failed, std::size_t first, const absl::Status& error) const {
+  if (failed == 0 || (failed < texts_.size() && !format_->all_or_nothing())) return absl::OkStatus();
+  if (texts_.size() == 1) return error;
+  const std::string which = failed == texts_.size() ? absl::StrCat("all ", failed, " texts failed; ") : "";
+  return {error.code(), absl::StrCat(which, "texts[", first, "]: ", error.message())};
+}
+
 absl::Status TranslateCall::Submit() {
   std::vector<const PreparedText*> good;
-  for (const absl::StatusOr<PreparedText>& text : texts_) {
-    if (text.ok()) good.push_back(&*text);
+  std::size_t first_bad = texts_.size();
+  for (std::size_t i = 0; i < texts_.size(); ++i) {
+    if (texts_[i].ok()) {
+      good.push_back(&*texts_[i]);
+    } else if (first_bad == texts_.size()) {
+      first_bad = i;
+    }
   }
-  if (good.empty()) return AllFailed(texts_[0].status(), texts_.size());
+  if (first_bad < texts_.size()) {
+    absl::Status status = StatusOf(texts_.size() - good.size(), first_bad, texts_[first_bad].status());
+    if (!status.ok()) return status;
+  }
   counted_.emplace(context_.environment().traffic, static_cast<int>(good.size()));
   absl::Status status =
       SubmitTexts(*plan_, good, {.deadline = context_.deadline(), .cancelled = context_.cancel_flag()},
@@ -77,23 +84,26 @@ absl::Status TranslateCall::Submit() {
 void TranslateCall::Answer(const std::vector<SequenceResults>& results) {
   v1::TranslateResponse response;
   absl::Status first_error;
-  int failed = 0;
+  std::size_t first_failed = 0;
+  std::size_t failed = 0;
   std::size_t next = 0;
-  for (const absl::StatusOr<PreparedText>& text : texts_) {
+  for (std::size_t i = 0; i < texts_.size(); ++i) {
     absl::StatusOr<v1::Translation> translation =
-        text.ok() ? MakeTranslation(*plan_, *text, results[next++]) : text.status();
+        texts_[i].ok() ? MakeTranslation(*plan_, *texts_[i], results[next++]) : texts_[i].status();
     v1::TranslationResult* result = response.add_results();
     if (translation.ok()) {
       *result->mutable_translation() = *std::move(translation);
       continue;
     }
     *result->mutable_error() = ToRpcStatus(translation.status());
-    if (failed++ == 0) first_error = translation.status();
+    if (failed++ > 0) continue;
+    first_failed = i;
+    first_error = translation.status();
   }
-  const bool all_failed = static_cast<std::size_t>(failed) == texts_.size();
-  if (!all_failed) *response_ = SerializeMessage(response);
+  absl::Status status = StatusOf(failed, first_failed, first_error);
+  if (status.ok()) *response_ = format_->Answer(response);
   counted_->Answer();
-  Finish(context_.Finish(all_failed ? AllFailed(first_error, texts_.size()) : absl::OkStatus()));
+  Finish(context_.Finish(std::move(status)));
 }
 
 }  // namespace petit::serving
