@@ -149,6 +149,7 @@ absl::StatusOr<std::vector<eval::ModelPlan>> ChooseModels(const EvalFlags& flags
   }
   if (names.empty()) return absl::FailedPreconditionError("the server serves no model; petit models list tells more");
   std::vector<eval::ModelPlan> models;
+  models.reserve(names.size());
   const std::string& teacher = flags.teacher.empty() ? names[0] : flags.teacher;
   for (const std::string& name : names) {
     models.push_back({.name = name,
