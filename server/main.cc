@@ -202,6 +202,10 @@ int Main(int argc, char** argv) {
     return EXIT_SUCCESS;
   }
   if (!listen.empty()) settings->listen = listen;
+  if (absl::Status status = CheckExposure(*settings); !status.ok()) {
+    std::cerr << "petit-server: " << std::string(status.message()) << std::endl;
+    return kBadConfiguration;
+  }
   if (!metrics_listen.empty()) settings->metrics_listen = metrics_listen;
   SetUpLog(settings->log_level, settings->log_format);
   std::signal(SIGPIPE, SIG_IGN);

@@ -50,6 +50,7 @@ CallContext::CallContext(std::string_view method, const Environment& environment
       ref_(environment.calls),
       method_(method),
       request_id_(RequestId(*context)),
+      client_(environment.security->ClientOf(*context)),
       trace_(Trace(*context)),
       start_(absl::Now()),
       deadline_(Deadline(*context)) {
@@ -57,8 +58,20 @@ CallContext::CallContext(std::string_view method, const Environment& environment
 }
 
 absl::Status CallContext::CheckAccepting() const {
-  if (!environment_.calls->draining()) return absl::OkStatus();
-  return absl::UnavailableError("the server is draining; send the request to another one, or again later");
+  if (environment_.calls->draining()) {
+    return absl::UnavailableError("the server is draining; send the request to another one, or again later");
+  }
+  absl::Status status = TakeRequest();
+  if (!status.ok()) environment_.metrics->CountDenied("requests_per_second");
+  return status;
+}
+
+absl::Status CallContext::TakeRequest() const { return environment_.clients->TakeRequest(client_); }
+
+absl::StatusOr<ClientLimiter::Texts> CallContext::TakeTexts(int count) const {
+  absl::StatusOr<ClientLimiter::Texts> taken = environment_.clients->TakeTexts(client_, count);
+  if (!taken.ok()) environment_.metrics->CountDenied("max_texts_in_flight");
+  return taken;
 }
 
 absl::Status CallContext::CancelledStatus() const {
@@ -83,7 +96,8 @@ grpc::Status CallContext::Finish(absl::Status status) {
            .took = took,
            .error = Printable(status.message(), kMaxMessageBytes),
            .trace_id = trace.trace_id,
-           .span_id = trace.span_id});
+           .span_id = trace.span_id,
+           .client = client_});
   return ToGrpcStatus(status, request_id_);
 }
 

@@ -3,12 +3,14 @@
 #define PETIT_SERVER_RPC_CALL_CONTEXT_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/server_context.h"
 #include "models/engine/replica.h"
@@ -24,11 +26,21 @@ class CallContext {
   // it is 1 to 128 visible ASCII characters, else a new id.
   CallContext(std::string_view method, const Environment& environment, grpc::CallbackServerContext* context);
 
-  // UNAVAILABLE while the server drains.
+  // UNAVAILABLE while the server drains; RESOURCE_EXHAUSTED where the client has made too many requests. Once per call:
+  // it counts.
   absl::Status CheckAccepting() const;
+
+  // For each text of a stream, which counts as a request too. RESOURCE_EXHAUSTED as above.
+  absl::Status TakeRequest() const;
+  // Of the client's texts in flight; errors as ClientLimiter::TakeTexts.
+  absl::StatusOr<ClientLimiter::Texts> TakeTexts(int count) const;
 
   const Environment& environment() const { return environment_; }
   const std::string& request_id() const { return request_id_; }
+  // The known client's name, its certificate's, or its address.
+  const std::string& client() const { return client_; }
+  // Shares out the replicas' turns among clients.
+  engine::Flow flow() const { return std::hash<std::string>()(client_); }
   absl::Time deadline() const { return deadline_; }
 
   // For the log line and the metrics. Not thread-safe: before the call's work begins, or under its lock.
@@ -52,6 +64,7 @@ class CallContext {
   CallTracker::Ref ref_;
   std::string_view method_;
   std::string request_id_;
+  std::string client_;
   std::optional<TraceContext> trace_;
   absl::Time start_;
   absl::Time deadline_;

@@ -12,6 +12,8 @@
 #include "server/rpc/health.h"
 #include "server/rpc/traffic.h"
 #include "server/rpc/worker_pool.h"
+#include "server/security/client_limiter.h"
+#include "server/security/security.h"
 
 namespace petit::serving {
 
@@ -32,6 +34,9 @@ struct Environment {
   WorkerPool* watchers = nullptr;
   // Of reference log-probabilities on the host.
   ByteBudget* score_budget = nullptr;
+  // Who calls, and what each client may take.
+  Security* security = nullptr;
+  ClientLimiter* clients = nullptr;
   // GetServerInfo's, without its counts.
   v1::ServerInfo about;
 };

@@ -50,6 +50,9 @@ absl::Status ScoreCall::Begin(const grpc::ByteBuffer& bytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("pairs has ", request_.pairs_size(), " entries; at most ", most, " are allowed"));
   }
+  absl::StatusOr<ClientLimiter::Texts> share = context_.TakeTexts(request_.pairs_size());
+  if (!share.ok()) return share.status();
+  share_ = *std::move(share);
   context_.environment().traffic->BeginPairs(request_.pairs_size());
   const absl::MutexLock lock(&mutex_);
   results_.assign(request_.pairs_size(), absl::UnknownError("not done"));
@@ -191,6 +194,7 @@ void ScoreCall::Submit(const PairPtr& pair, bool to_reference) {
       .reference_log_probs = pair->reference_log_probs,
       .deadline = context_.deadline(),
       .cancelled = context_.cancel_flag(),
+      .flow = context_.flow(),
       .done = [self = shared_from_this(), pair, responders, done](absl::StatusOr<engine::ScoreResult> result) {
         auto shared = std::make_shared<absl::StatusOr<engine::ScoreResult>>(std::move(result));
         responders->Post([self, pair, shared, done] { ((*self).*done)(pair, std::move(*shared)); });
@@ -256,6 +260,7 @@ void ScoreCall::OnCancel() {
 }
 
 void ScoreCall::End() {
+  share_.Release();
   v1::ScoreResponse response;
   absl::Status first_error;
   int failed = 0;

@@ -86,6 +86,7 @@ class ScoreCall final : public grpc::ServerUnaryReactor, public std::enable_shar
   v1::ScoreRequest request_;
   Scorer model_;
   Scorer reference_;
+  ClientLimiter::Texts share_;
 
   absl::Mutex mutex_;
   int next_pair_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -20,6 +20,8 @@
 #include "server/rpc/traffic.h"
 #include "server/rpc/translation_service.h"
 #include "server/rpc/worker_pool.h"
+#include "server/security/client_limiter.h"
+#include "server/security/security.h"
 
 namespace petit::serving {
 namespace {
@@ -33,6 +35,11 @@ constexpr absl::Duration kDrainTick = absl::Milliseconds(100);
 // What connections without calls get to take leave of their clients; usually a round trip is enough.
 constexpr absl::Duration kGoodbye = absl::Seconds(1);
 
+// At least 1: gRPC takes 0 for "at once".
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(std::max<std::int64_t>(1, absl::ToInt64Milliseconds(duration)));
+}
+
 // Bounds on what a connection may cost. gRPC's own are infinite where these are not set.
 void SetConnectionLimits(const RequestLimits& limits, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(limits.max_message_bytes);
@@ -40,16 +47,16 @@ void SetConnectionLimits(const RequestLimits& limits, grpc::ServerBuilder* build
   const std::pair<const char*, int> arguments[] = {
       // Two servers on one port would share its connections at random.
       {GRPC_ARG_ALLOW_REUSEPORT, 0},
-      {GRPC_ARG_MAX_METADATA_SIZE, 16 << 10},
-      {GRPC_ARG_MAX_CONCURRENT_STREAMS, 1024},
+      {GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes},
+      {GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_connection_calls},
+      {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 20'000},
       {GRPC_ARG_KEEPALIVE_TIME_MS, 60'000},
       {GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000},
       {GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1},
       {GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000},
-      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, 15 * 60'000},
-      {GRPC_ARG_MAX_CONNECTION_AGE_MS, 2 * 60 * 60'000},
-      // A stream that is still under way when its connection is old has this much longer.
-      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, 60 * 60'000},
+      {GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(limits.max_connection_idle)},
+      {GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(limits.max_connection_age)},
+      {GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, Milliseconds(limits.connection_age_grace)},
   };
   for (const auto& [name, value] : arguments) builder->AddChannelArgument(name, value);
   grpc::ResourceQuota quota("petit-server");
@@ -64,12 +71,16 @@ std::string WithPort(const std::string& address, int port) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(const ServerSettings& settings, Registry* registry, Metrics* metrics, Health* health, JobApi* jobs)
+  Impl(const ServerSettings& settings, std::unique_ptr<Security> the_security, Registry* registry, Metrics* metrics,
+       Health* health, JobApi* jobs)
       : health(health),
+        security(std::move(the_security)),
+        clients(settings.limits.client),
         budget(settings.limits.max_score_buffer_bytes),
         responders(kResponderThreads),
         admin(kAdminThreads, kMaxAdminQueue),
         watchers(jobs == nullptr ? 0 : kWatcherThreads),
+        reloads(settings.tls || settings.auth ? 1 : 0),
         environment{.limits = settings.limits,
                     .registry = registry,
                     .metrics = metrics,
@@ -81,6 +92,8 @@ struct Server::Impl {
                     .jobs = jobs,
                     .watchers = &watchers,
                     .score_budget = &budget,
+                    .security = security.get(),
+                    .clients = &clients,
                     .about = DescribeServer()},
         translation(&environment),
         models(&environment),
@@ -92,13 +105,30 @@ struct Server::Impl {
     responders.PostAfter(kTick, [this] { Tick(); });
   }
 
+  void ReloadCertificates(absl::Duration interval) {
+    reloads.PostAfter(interval, [this, interval] {
+      security->ReloadCertificates();
+      ReloadCertificates(interval);
+    });
+  }
+
+  void ReloadClients(absl::Duration interval) {
+    reloads.PostAfter(interval, [this, interval] {
+      security->ReloadClients();
+      ReloadClients(interval);
+    });
+  }
+
   Health* health;
+  std::unique_ptr<Security> security;
+  ClientLimiter clients;
   CallTracker calls;
   Traffic traffic;
   ByteBudget budget;
   WorkerPool responders;
   WorkerPool admin;
   WorkerPool watchers;
+  WorkerPool reloads;  // of files, whose disk may be slow
   Environment environment;
   TranslationServiceImpl translation;
   ModelServiceImpl models;
@@ -113,14 +143,16 @@ Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& settings, Registry* registry,
                                                       Metrics* metrics, Health* health, JobApi* jobs) {
+  absl::StatusOr<std::unique_ptr<Security>> security = Security::Create(settings, metrics);
+  if (!security.ok()) return security.status();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   // Reflection describes what is linked in; a descriptor that nobody mentions is not.
   grpc::health::v1::HealthCheckRequest::descriptor();
-  auto impl = std::make_unique<Impl>(settings, registry, metrics, health, jobs);
+  auto impl = std::make_unique<Impl>(settings, *std::move(security), registry, metrics, health, jobs);
   grpc::ServerBuilder builder;
   int port = 0;
-  builder.AddListeningPort(settings.listen, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(settings.listen, impl->security->MakeCredentials(), &port);
   SetConnectionLimits(settings.limits, &builder);
   builder.RegisterService(&impl->translation);
   builder.RegisterService(&impl->models);
@@ -136,6 +168,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& sett
   impl->address = WithPort(settings.listen, port);
   health->Attach(impl->server->GetHealthCheckService());
   impl->Tick();
+  if (settings.tls) impl->ReloadCertificates(settings.tls->reload);
+  if (settings.auth && !settings.auth->clients_file.empty()) impl->ReloadClients(settings.auth->reload);
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 

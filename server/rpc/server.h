@@ -18,8 +18,8 @@ namespace petit::serving {
 class Server {
  public:
   // Listens on settings.listen and answers from then on; models may load later. UNAVAILABLE: cannot listen there; the
-  // message says why. Registry, metrics, health and jobs must outlive the server. Without jobs (null) JobService
-  // answers FAILED_PRECONDITION.
+  // message says why. INVALID_ARGUMENT: files of `tls` or `auth` cannot be used. Registry, metrics, health and
+  // jobs must outlive the server. Without jobs (null) JobService answers FAILED_PRECONDITION.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const ServerSettings& settings, Registry* registry,
                                                        Metrics* metrics, Health* health, JobApi* jobs);
   // Cancels what is in flight and waits until nothing of it is left.

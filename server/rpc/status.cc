@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "server/printable.h"
+#include "server/security/client_limiter.h"
 
 namespace petit::serving {
 
@@ -14,7 +15,7 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
   proto.set_message(Printable(status.message(), kMaxMessageBytes));
   if (absl::IsResourceExhausted(status)) {
     google::rpc::RetryInfo retry;
-    const std::int64_t nanoseconds = absl::ToInt64Nanoseconds(kRetryDelay);
+    const std::int64_t nanoseconds = absl::ToInt64Nanoseconds(RetryAfter(status).value_or(kRetryDelay));
     retry.mutable_retry_delay()->set_seconds(nanoseconds / 1'000'000'000);
     retry.mutable_retry_delay()->set_nanos(static_cast<std::int32_t>(nanoseconds % 1'000'000'000));
     proto.add_details()->PackFrom(retry);

@@ -12,7 +12,7 @@
 
 namespace petit::serving {
 
-// What RetryInfo asks of a client that met RESOURCE_EXHAUSTED.
+// What RetryInfo asks of a client that met RESOURCE_EXHAUSTED, where the status does not know better (RetryAfter).
 inline constexpr absl::Duration kRetryDelay = absl::Milliseconds(250);
 
 // Longest message on the wire: trailers that exceed a client's metadata limit would lose the whole status.

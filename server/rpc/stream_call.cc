@@ -107,29 +107,50 @@ absl::StatusOr<StreamCall::Plan> StreamCall::FindPlan(bool new_options) {
   return plan;
 }
 
+absl::Status StreamCall::TakeShare(Text* text) const {
+  if (!text->requested) {
+    if (absl::Status status = context_.TakeRequest(); !status.ok()) return status;
+    text->requested = true;
+  }
+  absl::StatusOr<ClientLimiter::Texts> share = context_.environment().clients->TakeTexts(context_.client(), 1);
+  if (!share.ok()) return share.status();
+  text->share = *std::move(share);
+  return absl::OkStatus();
+}
+
 void StreamCall::Submit(const std::shared_ptr<Text>& text) {
+  if (const absl::Status status = TakeShare(text.get()); !status.ok()) {
+    return Wait(text, RetryAfter(status));
+  }
   WorkerPool* responders = context_.environment().responders;
   const PreparedText* prepared = &text->prepared;
   absl::Status status =
-      SubmitTexts(*text->plan, {&prepared, 1}, {.deadline = context_.deadline(), .cancelled = context_.cancel_flag()},
+      SubmitTexts(*text->plan, {&prepared, 1},
+                  {.deadline = context_.deadline(), .cancelled = context_.cancel_flag(), .flow = context_.flow()},
                   [self = shared_from_this(), text, responders](std::vector<SequenceResults> results) {
                     auto shared = std::make_shared<SequenceResults>(std::move(results[0]));
                     responders->Post([self, text, shared] {
                       absl::StatusOr<v1::Translation> made = MakeTranslation(*text->plan, text->prepared, *shared);
                       text->counted->Answer();
+                      text->share.Release();
                       self->Respond(text->id, std::move(made));
                       self->Retry();
                     });
                   });
   if (status.ok()) return text->counted->Accept();
+  text->share.Release();
   if (!absl::IsResourceExhausted(status)) return Respond(text->id, std::move(status));
-  const absl::Duration delay = text->retry_delay;
-  text->retry_delay = std::min(2 * delay, kLongestRetryDelay);
+  Wait(text, std::nullopt);
+}
+
+void StreamCall::Wait(const std::shared_ptr<Text>& text, std::optional<absl::Duration> known_delay) {
+  const absl::Duration delay = known_delay.value_or(text->retry_delay);
+  if (!known_delay) text->retry_delay = std::min(2 * delay, kLongestRetryDelay);
   {
     const absl::MutexLock lock(&mutex_);
     waiting_ = text;
   }
-  responders->PostAfter(delay, [self = shared_from_this()] { self->Retry(); });
+  context_.environment().responders->PostAfter(delay, [self = shared_from_this()] { self->Retry(); });
 }
 
 void StreamCall::Retry() {

@@ -22,8 +22,9 @@
 namespace petit::serving {
 
 // Flow control. A text is *open* from its reading until its answer is written. The stream reads on only while fewer
-// than max_stream_texts_in_flight texts are open, and while no text waits for room in the replica's queue: so a client
-// that does not read its answers, or a full queue, pauses this stream alone. The waiting text is tried again whenever
+// than max_stream_texts_in_flight texts are open, and while no text waits for room in the replica's queue or among what
+// its client may take: so a client that does not read its answers, a full queue, or a client's limit pauses this stream
+// alone. The waiting text is tried again whenever
 // one of the stream's own is done, and after a growing delay.
 //
 // Ends. The client's half-close, or a message that is wrong as a whole (framing, options, a model that is not there),
@@ -60,6 +61,8 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
     PreparedText prepared;
     absl::Duration retry_delay;
     std::optional<Traffic::Texts> counted;
+    bool requested = false;      // it has been counted as a request of the client's
+    ClientLimiter::Texts share;  // of the client's texts in flight
   };
 
   StreamCall(const Environment& environment, grpc::CallbackServerContext* context)
@@ -70,6 +73,10 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
   absl::StatusOr<Plan> FindPlan(bool new_options) ABSL_LOCKS_EXCLUDED(mutex_);
 
   void Submit(const std::shared_ptr<Text>& text) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The text's part of what its client may take. RESOURCE_EXHAUSTED: not yet.
+  absl::Status TakeShare(Text* text) const;
+  // Tries again after this delay, or one that grows where none is known.
+  void Wait(const std::shared_ptr<Text>& text, std::optional<absl::Duration> known_delay) ABSL_LOCKS_EXCLUDED(mutex_);
   // Submits the text that waits for room, if there is one.
   void Retry() ABSL_LOCKS_EXCLUDED(mutex_);
   void Respond(std::int64_t id, absl::StatusOr<v1::Translation> outcome) ABSL_LOCKS_EXCLUDED(mutex_);

@@ -70,13 +70,16 @@ absl::Status TranslateCall::Submit() {
     absl::Status status = StatusOf(texts_.size() - good.size(), first_bad, texts_[first_bad].status());
     if (!status.ok()) return status;
   }
+  absl::StatusOr<ClientLimiter::Texts> share = context_.TakeTexts(static_cast<int>(good.size()));
+  if (!share.ok()) return share.status();
+  share_ = *std::move(share);
   counted_.emplace(context_.environment().traffic, static_cast<int>(good.size()));
-  absl::Status status =
-      SubmitTexts(*plan_, good, {.deadline = context_.deadline(), .cancelled = context_.cancel_flag()},
-                  [self = shared_from_this()](std::vector<SequenceResults> results) {
-                    auto shared = std::make_shared<std::vector<SequenceResults>>(std::move(results));
-                    self->context_.environment().responders->Post([self, shared] { self->Answer(*shared); });
-                  });
+  absl::Status status = SubmitTexts(
+      *plan_, good, {.deadline = context_.deadline(), .cancelled = context_.cancel_flag(), .flow = context_.flow()},
+      [self = shared_from_this()](std::vector<SequenceResults> results) {
+        auto shared = std::make_shared<std::vector<SequenceResults>>(std::move(results));
+        self->context_.environment().responders->Post([self, shared] { self->Answer(*shared); });
+      });
   if (status.ok()) counted_->Accept();
   return status;
 }
@@ -103,6 +106,7 @@ void TranslateCall::Answer(const std::vector<SequenceResults>& results) {
   absl::Status status = StatusOf(failed, first_failed, first_error);
   if (status.ok()) *response_ = format_->Answer(response);
   counted_->Answer();
+  share_.Release();
   Finish(context_.Finish(std::move(status)));
 }
 

@@ -50,6 +50,7 @@ class TranslateCall final : public grpc::ServerUnaryReactor, public std::enable_
   std::optional<TranslationPlan> plan_;
   std::vector<absl::StatusOr<PreparedText>> texts_;
   std::optional<Traffic::Texts> counted_;  // the good ones
+  ClientLimiter::Texts share_;             // likewise
 };
 
 }  // namespace petit::serving

@@ -158,6 +158,7 @@ absl::Status SubmitTexts(const TranslationPlan& plan, absl::Span<const PreparedT
                           .sequence_index = s,
                           .deadline = options.deadline,
                           .cancelled = options.cancelled,
+                          .flow = options.flow,
                           .done = [gathering, t, s](absl::StatusOr<engine::SequenceResult> result) {
                             gathering->results[t][s] = std::move(result);
                             if (gathering->missing.fetch_sub(1) == 1) gathering->done(std::move(gathering->results));

@@ -47,6 +47,7 @@ absl::StatusOr<tokenizer::Encoded> EncodeSource(const ServedModel& model, const 
 struct SubmitOptions {
   absl::Time deadline = absl::InfiniteFuture();
   engine::CancelFlag cancelled;
+  engine::Flow flow = 0;
 };
 
 // Results of one text's sequences, in the order of PreparedText::sources.

@@ -114,8 +114,9 @@ class Certificates {
     const absl::MutexLock lock(&mutex_);
     if (std::exchange(fetched_, true)) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
     const grpc_ssl_pem_key_cert_pair pair = {files_.key.c_str(), files_.certificate_chain.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(files_.client_ca.empty() ? nullptr : files_.client_ca.c_str(),
-                                                        &pair, 1);
+    // gRPC insists on authorities, even where no client is asked for a certificate; then these go unused.
+    const std::string& authorities = files_.client_ca.empty() ? files_.certificate_chain : files_.client_ca;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 

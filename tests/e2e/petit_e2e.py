@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 import urllib.request
 
@@ -89,12 +90,29 @@ class Server:
         return int(re.search(rf"^{field}:\s+(\d+) kB", status, re.M)[1]) * 1024
 
 
-class Client:
-    """Calls by reflection: nothing of Petit's protos is compiled in."""
+class TokenInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor,
+                       grpc.StreamUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Sends a token with every call, reflection's too."""
 
-    def __init__(self, address):
-        self.channel = grpc.insecure_channel(address)
+    def __init__(self, token):
+        self.token = token
+
+    def intercept(self, continuation, details, request):
+        metadata = [*(details.metadata or ()), ("authorization", f"Bearer {self.token}")]
+        return continuation(details._replace(metadata=metadata), request)
+
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = intercept
+
+
+class Client:
+    """Calls by reflection: nothing of Petit's protos is compiled in. `credentials` of a secure channel."""
+
+    def __init__(self, address, token=None, credentials=None, options=()):
+        self.channel = (grpc.secure_channel(address, credentials, options) if credentials
+                        else grpc.insecure_channel(address, options))
         grpc.channel_ready_future(self.channel).result(timeout=60)
+        if token is not None:
+            self.channel = grpc.intercept_channel(self.channel, TokenInterceptor(token))
         self.database = ProtoReflectionDescriptorDatabase(self.channel)
         self.pool = descriptor_pool.DescriptorPool(self.database)
 
@@ -157,10 +175,16 @@ class TestCase(unittest.TestCase):
         self.stack.callback(server.close)
         return server
 
-    def client(self, server):
-        client = Client(server.address)
+    def client(self, server, **options):
+        client = Client(server.address, **options)
         self.stack.callback(client.close)
         return client
+
+    def wait_until(self, condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, "waited in vain")
+            time.sleep(0.02)
 
     @contextlib.contextmanager
     def assert_rpc_error(self, code, *fragments):

@@ -18,7 +18,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr char kModel[] = R"(model { name: "m" checkpoint: "m" prompt { source: "en" target: "fr" prefix: "p" } })";
+constexpr char kModel[] = "model { name: \"m\" checkpoint: \"" PETIT_SOURCE_DIR
+                          "/tests/data/tiny/v1_1\" prompt { source: \"en\" target: \"fr\" prefix: \"p\" } }";
 // SHA-256 of "petit_a" need not be right here: the configuration only reads it.
 const std::string kDigest(64, 'a');       // NOLINT(cert-err58-cpp)
 const std::string kOtherDigest(64, 'B');  // NOLINT(cert-err58-cpp)
@@ -27,7 +28,7 @@ class SecurityConfigTest : public testing::Test {
  protected:
   SecurityConfigTest()
       : directory_(std::filesystem::path(testing::TempDir()) / absl::StrCat("petit-security-", getpid())) {
-    std::filesystem::create_directories(directory_ / "m");
+    std::filesystem::create_directories(directory_);
     for (const char* name : {"cert.pem", "key.pem", "ca.pem"}) Write(name, "PEM");
   }
   ~SecurityConfigTest() override { std::filesystem::remove_all(directory_); }

@@ -37,6 +37,7 @@ class ServerTest : public testing::Test {
   static std::string Trailer(const grpc::ClientContext& context, const std::string& key);
 
   ServerSettings settings_;
+  bool wait_for_connection_ = true;  // of channel_, which is in plain text
   JobApi* job_api_ = nullptr;  // before Start; outlives the server
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Health> health_;

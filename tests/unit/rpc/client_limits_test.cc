@@ -1,0 +1,92 @@
+// What each client may take, over gRPC.
+#include <gmock/gmock.h>
+
+#include <map>
+#include <string>
+#include <thread>
+
+#include "absl/synchronization/notification.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "tests/unit/rpc/server_fixture.h"
+
+namespace petit::serving {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class ClientLimitsTest : public ServerTest {
+ protected:
+  static absl::Duration RetryDelayOf(const grpc::Status& status) {
+    google::rpc::Status details;
+    google::rpc::RetryInfo retry;
+    EXPECT_TRUE(details.ParseFromString(status.error_details()));
+    EXPECT_EQ(details.details_size(), 1);
+    EXPECT_TRUE(details.details_size() == 1 && details.details(0).UnpackTo(&retry));
+    return absl::Seconds(retry.retry_delay().seconds()) + absl::Nanoseconds(retry.retry_delay().nanos());
+  }
+};
+
+TEST_F(ClientLimitsTest, RequestsBeyondTheRateAreToldWhenToComeBack) {
+  settings_.limits.client.requests_per_second = 0.001;
+  settings_.limits.client.burst = 2;
+  AddModel(FakeSettings("student"));
+  Start();
+  v1::TranslateResponse response;
+  EXPECT_TRUE(Translate(Request("student", {"a", "b", "c"}), &response).ok());  // one request
+  EXPECT_TRUE(Translate(Request("student", {"a"}), &response).ok());
+  const grpc::Status refused = Translate(Request("student", {"a"}), &response);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("limits.client.requests_per_second"));
+  EXPECT_GT(RetryDelayOf(refused), absl::Seconds(900));
+  EXPECT_LE(RetryDelayOf(refused), absl::Seconds(1000));
+  EXPECT_THAT(metrics_->Text(), HasSubstr("petit_denied_total{reason=\"requests_per_second\"} 1"));
+}
+
+TEST_F(ClientLimitsTest, TextsInFlightAreBoundedOverAllCalls) {
+  settings_.limits.client.max_texts_in_flight = 3;
+  absl::Notification admitting;
+  absl::Notification go_on;
+  FakeModelOptions options;
+  options.before = [&](const engine::Call& call) {
+    if (call.kind == engine::Call::Kind::kAdmit && call.index == 0) {
+      admitting.Notify();
+      go_on.WaitForNotification();
+    }
+    return absl::OkStatus();
+  };
+  AddModel(FakeSettings("student"), options);
+  Start();
+  std::thread first([&] {
+    v1::TranslateResponse response;
+    EXPECT_TRUE(Translate(Request("student", {"a", "b"}), &response).ok());
+  });
+  admitting.WaitForNotification();
+  v1::TranslateResponse response;
+  const grpc::Status refused = Translate(Request("student", {"a", "b"}), &response);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("this client has 2 texts in flight, this request adds 2"));
+  const grpc::Status never = Translate(Request("student", {"a", "b", "c", "d"}), &response);
+  EXPECT_EQ(never.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  go_on.Notify();
+  first.join();
+  EXPECT_TRUE(Translate(Request("student", {"a", "b", "c"}), &response).ok());
+}
+
+TEST_F(ClientLimitsTest, AStreamIsReadMoreSlowlyRatherThanRefused) {
+  settings_.limits.client.requests_per_second = 500;
+  settings_.limits.client.burst = 1;
+  settings_.limits.client.max_texts_in_flight = 1;
+  AddModel(FakeSettings("student"));
+  Start();
+  TestStream stream(translation_.get(), Request("student", {}).options());
+  for (int id = 0; id < 30; ++id) stream.Send(id, "text " + std::to_string(id));
+  std::map<std::int64_t, v1::TranslationResult> results;
+  EXPECT_TRUE(stream.Finish(&results).ok());
+  ASSERT_THAT(results, SizeIs(30));
+  for (const auto& [id, result] : results) EXPECT_EQ(result.translation().text(), "text " + std::to_string(id));
+}
+
+}  // namespace
+}  // namespace petit::serving
