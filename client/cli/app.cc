@@ -75,6 +75,7 @@ int RunPetit(const std::vector<std::string>& arguments, Io& io) {
   AddScoreCommand(app, invocation);
   AddReportCommand(app, invocation);
   AddDataCommand(app, invocation);
+  AddTokenCommand(app, invocation);
   AddCompletionCommand(app, invocation);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them

@@ -1,8 +1,12 @@
 #include "client/cli/command.h"
 
 #include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <ostream>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -19,6 +23,54 @@ const char kExitCodesHelp[] =
     "  4    the server refused or failed\n"
     "  130  interrupted";
 
+namespace {
+
+void AddSecurityFlags(CLI::App& command, CommonFlags& flags) {
+  constexpr char kGroup[] = "Security options";
+  command.add_flag("--tls", flags.tls, "Connect over TLS; the four options below imply it")
+      ->envname("PETIT_TLS")
+      ->group(kGroup);
+  const auto file = [&](const char* name, std::string& value, const char* environment, const char* description) {
+    command.add_option(name, value, description)->envname(environment)->type_name("FILE")->group(kGroup);
+  };
+  file("--ca", flags.tls_options.ca_file, "PETIT_CA",
+       "Authorities that the server's certificate may be of (PEM; default: the system's)");
+  file("--cert", flags.tls_options.certificate_file, "PETIT_CERT",
+       "Certificate to show to the server (PEM; with --key)");
+  file("--key", flags.tls_options.key_file, "PETIT_KEY", "Its private key (PEM)");
+  command
+      .add_option("--server-name", flags.tls_options.server_name,
+                  "Name that the server's certificate has, where it is not --server's host")
+      ->envname("PETIT_SERVER_NAME")
+      ->type_name("NAME")
+      ->group(kGroup);
+  // PETIT_TOKEN_FILE comes after PETIT_TOKEN, which CLI11 cannot say. A token itself is no argument: others on the
+  // machine can read those.
+  command
+      .add_option("--token-file", flags.token_file,
+                  "File with the token that says who calls (also PETIT_TOKEN_FILE; PETIT_TOKEN is the token itself)")
+      ->type_name("FILE")
+      ->group(kGroup);
+}
+
+absl::StatusOr<std::string> ReadTokenFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string token((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file && token.empty())
+    return absl::InvalidArgumentError(absl::StrCat("the token file ", path, " cannot be read"));
+  token = std::string(absl::StripAsciiWhitespace(token));
+  if (token.empty()) return absl::InvalidArgumentError(absl::StrCat("the token file ", path, " is empty"));
+  return token;
+}
+
+// "" where the environment has none.
+std::string Environment(const char* name) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? "" : std::string(absl::StripAsciiWhitespace(value));
+}
+
+}  // namespace
+
 void AddCommonFlags(CLI::App& command, CommonFlags& flags, double timeout_s) {
   flags.timeout_s = timeout_s;
   flags.server = "127.0.0.1:50051";
@@ -32,6 +84,7 @@ void AddCommonFlags(CLI::App& command, CommonFlags& flags, double timeout_s) {
       ->check(Above(0))
       ->capture_default_str()
       ->group("Common options");
+  AddSecurityFlags(command, flags);
   command.add_flag("-q,--quiet", flags.quiet, "No progress and no remarks; errors are still printed")
       ->group("Common options");
 }
@@ -45,11 +98,30 @@ void AddLanguageFlags(CLI::App& command, LanguageFlags& flags) {
       ->type_name("TEXT");
 }
 
+absl::StatusOr<client::ClientOptions> ClientOptionsFor(const CommonFlags& flags) {
+  client::ClientOptions options{.server = flags.server,
+                                .timeout = absl::Seconds(flags.timeout_s),
+                                .model_timeout = absl::Seconds(flags.timeout_s),
+                                .user_agent = absl::StrCat("petit-cli/", PETIT_VERSION)};
+  const client::TlsOptions& tls = flags.tls_options;
+  if (flags.tls || !tls.ca_file.empty() || !tls.certificate_file.empty() || !tls.key_file.empty() ||
+      !tls.server_name.empty()) {
+    options.tls = tls;
+  }
+  if (flags.token_file.empty()) options.token = Environment("PETIT_TOKEN");
+  const std::string token_file = flags.token_file.empty() ? Environment("PETIT_TOKEN_FILE") : flags.token_file;
+  if (options.token.empty() && !token_file.empty()) {
+    absl::StatusOr<std::string> token = ReadTokenFile(token_file);
+    if (!token.ok()) return token.status();
+    options.token = *std::move(token);
+  }
+  return options;
+}
+
 absl::StatusOr<client::Client> Connect(const CommonFlags& flags) {
-  return client::Client::Create({.server = flags.server,
-                                 .timeout = absl::Seconds(flags.timeout_s),
-                                 .model_timeout = absl::Seconds(flags.timeout_s),
-                                 .user_agent = absl::StrCat("petit-cli/", PETIT_VERSION)});
+  absl::StatusOr<client::ClientOptions> options = ClientOptionsFor(flags);
+  if (!options.ok()) return options.status();
+  return client::Client::Create(*std::move(options));
 }
 
 client::CallOptions CallFor(const Io& io) { return {.cancellation = io.cancellation}; }
@@ -87,8 +159,11 @@ int Fail(const Io& io, const absl::Status& status) {
     return kExitInterrupted;
   }
   if (client::IsServerUnreachable(status)) {
+    const bool found_one =
+        absl::StrContains(status.message(), "TLS") || absl::StrContains(status.message(), "certificate");
     *io.err << "petit: " << std::string(status.message())
-            << "; start one with ./dev serve, or name another with --server or PETIT_SERVER\n";
+            << (found_one ? "; `petit info --help` lists the security options\n"
+                          : "; start one with ./dev serve, or name another with --server or PETIT_SERVER\n");
     return kExitUnreachable;
   }
   *io.err << "petit: " << Describe(status) << "\n";

@@ -59,6 +59,9 @@ struct CommonFlags {
   std::string server;
   double timeout_s = 0;
   bool quiet = false;
+  bool tls = false;
+  client::TlsOptions tls_options = {};
+  std::string token_file = {};
 };
 
 struct LanguageFlags {
@@ -73,6 +76,9 @@ void AddLanguageFlags(CLI::App& command, LanguageFlags& flags);
 // The exit codes' part of a help text.
 extern const char kExitCodesHelp[];
 
+// For the flags' server, with their TLS and their token: of --token-file, PETIT_TOKEN or PETIT_TOKEN_FILE.
+// INVALID_ARGUMENT: a token file that cannot be used.
+absl::StatusOr<client::ClientOptions> ClientOptionsFor(const CommonFlags& flags);
 absl::StatusOr<client::Client> Connect(const CommonFlags& flags);
 client::CallOptions CallFor(const Io& io);
 
@@ -99,6 +105,7 @@ void AddExperimentCommand(CLI::App& app, Invocation& invocation);
 void AddScoreCommand(CLI::App& app, Invocation& invocation);
 void AddReportCommand(CLI::App& app, Invocation& invocation);
 void AddDataCommand(CLI::App& app, Invocation& invocation);
+void AddTokenCommand(CLI::App& app, Invocation& invocation);
 void AddCompletionCommand(CLI::App& app, Invocation& invocation);
 
 // The whole program. `arguments` without the program's name.

@@ -32,18 +32,17 @@ int RunExperimentCommand(const ExperimentFlags& flags, Io& io) {
   if (flags.random_weights) plan->evaluation.random_weights = true;
   const std::string directory =
       !flags.out.empty() ? flags.out : plan->evaluation.name + (flags.trial ? ".trial" : ".results");
-  const client::ClientOptions options{.timeout = absl::Seconds(flags.common.timeout_s),
-                                      .model_timeout = absl::Seconds(flags.common.timeout_s),
-                                      .user_agent = absl::StrCat("petit-cli/", PETIT_VERSION)};
+  const absl::StatusOr<client::ClientOptions> options = ClientOptionsFor(flags.common);
+  if (!options.ok()) return FailUsage(io, std::string(options.status().message()));
   const eval::Connections connections{.models =
                                           [&options](const std::string& server) {
-                                            client::ClientOptions with_server = options;
+                                            client::ClientOptions with_server = *options;
                                             with_server.server = server;
                                             return client::Client::Create(with_server);
                                           },
                                       .jobs =
                                           [&options](const std::string& server) {
-                                            client::ClientOptions with_server = options;
+                                            client::ClientOptions with_server = *options;
                                             with_server.server = server;
                                             return client::JobClient::Create(with_server);
                                           }};

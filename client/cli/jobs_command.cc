@@ -61,10 +61,9 @@ bool IsId(absl::string_view text) {
 }
 
 absl::StatusOr<client::JobClient> ConnectJobs(const CommonFlags& flags) {
-  return client::JobClient::Create({.server = flags.server,
-                                    .timeout = absl::Seconds(flags.timeout_s),
-                                    .model_timeout = absl::Seconds(flags.timeout_s),
-                                    .user_agent = absl::StrCat("petit-cli/", PETIT_VERSION)});
+  absl::StatusOr<client::ClientOptions> options = ClientOptionsFor(flags);
+  if (!options.ok()) return options.status();
+  return client::JobClient::Create(*std::move(options));
 }
 
 int Show(const absl::StatusOr<Job>& job, const JobsFlags& flags, Io& io) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ int main(int argc, char** argv) {
   // A reader that has gone shows as a failed write, after which the calls in flight are ended in order.
   std::signal(SIGPIPE, SIG_IGN);
   std::ios::sync_with_stdio(false);
+  // What gRPC has to say of a failure comes back as the call's error, and is said there.
+  setenv("GRPC_VERBOSITY", "NONE", /*overwrite=*/0);
   petit::cli::Interrupt interrupt;
   petit::cli::Io io{.in_fd = STDIN_FILENO,
                     .out = &std::cout,

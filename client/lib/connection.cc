@@ -3,21 +3,16 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/lib/backoff.h"
+#include "client/lib/credentials.h"
 #include "client/lib/status.h"
 
 namespace petit::client {
 namespace {
 
-bool IsLoopback(const std::string& server) {
-  return absl::StartsWith(server, "127.") || absl::StartsWith(server, "localhost:") ||
-         absl::StartsWith(server, "[::1]");
-}
-
-std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
+grpc::ChannelArguments Arguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   arguments.SetMaxSendMessageSize(options.max_message_bytes);
@@ -35,7 +30,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
   // http_proxy without no_proxy would send even loopback traffic away.
   if (IsLoopback(options.server)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (!options.user_agent.empty()) arguments.SetUserAgentPrefix(options.user_agent);
-  return grpc::CreateCustomChannel(options.server, grpc::InsecureChannelCredentials(), arguments);
+  if (options.own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return arguments;
 }
 
 }  // namespace
@@ -64,10 +60,11 @@ absl::Status Check(const ClientOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_message_bytes is ", options.max_message_bytes, "; it has to be above 0"));
   }
-  return absl::OkStatus();
+  return CheckCredentials(options);
 }
 
-Connection::Connection(ClientOptions options) : options_(std::move(options)), channel_(MakeChannel(options_)) {}
+Connection::Connection(ClientOptions options)
+    : options_(std::move(options)), channel_(MakeChannel(options_, Arguments(options_))) {}
 
 absl::Status Connection::Cancelled() { return absl::CancelledError("the call was cancelled by its caller"); }
 

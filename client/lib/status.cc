@@ -34,10 +34,35 @@ bool IsConnectFailure(const grpc::Status& status) {
   return false;
 }
 
+// What gRPC 1.51 says of a connection that trying again will not make, and what it means.
+struct LastingFailure {
+  absl::string_view says;
+  absl::string_view means;
+};
+constexpr LastingFailure kLastingFailures[] = {
+    {"DNS resolution failed", "no such host"},
+    {"Connection refused", "connection refused"},
+    {"wrong version number", "it does not speak TLS; it may speak plain text"},
+    {"Handshake read failed", "it hung up on TLS; it may speak plain text"},
+    {"certificate verify failed",
+     "its certificate does not hold here: the authority that signed it is not among the trusted ones, or it has "
+     "expired"},
+    {"is not in peer certificate", "its certificate is for another name"},
+    // A server with TLS that hears plain text, or no certificate that it wants, says nothing.
+    {"Socket closed", "it hung up; it may want TLS, or a certificate that it knows"},
+};
+
+const LastingFailure* FindLasting(absl::string_view message) {
+  for (const LastingFailure& failure : kLastingFailures) {
+    if (absl::StrContains(message, failure.says)) return &failure;
+  }
+  return nullptr;
+}
+
 // "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote host:
 // Connection refused" -> "connection refused".
 std::string ConnectReason(absl::string_view message) {
-  if (absl::StartsWithIgnoreCase(message, "DNS")) return "no such host";
+  if (const LastingFailure* lasting = FindLasting(message)) return std::string(lasting->means);
   const std::size_t colon = message.rfind(": ");
   const absl::string_view last = colon == absl::string_view::npos ? message : message.substr(colon + 2);
   return absl::AsciiStrToLower(last);
@@ -101,9 +126,7 @@ std::string RequestId(const absl::Status& status) {
 
 bool IsPassingConnectFailure(const absl::Status& status) {
   const absl::optional<absl::Cord> payload = status.GetPayload(kUnreachableUrl);
-  if (!payload) return false;
-  const std::string reason = ConnectReason(std::string(*payload));
-  return reason != "connection refused" && reason != "no such host";
+  return payload && FindLasting(std::string(*payload)) == nullptr;
 }
 
 bool IsServerUnreachable(const absl::Status& status) { return status.GetPayload(kUnreachableUrl).has_value(); }

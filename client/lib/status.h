@@ -24,8 +24,8 @@ absl::Status FromProto(const google::rpc::Status& status);
 // Codes that say "later".
 bool IsRetryable(const absl::Status& status);
 
-// Whether a connection could not be made, but not for want of a server: it was neither refused nor was there no such
-// host. The call never left, so that even one that is not idempotent may be repeated.
+// Whether a connection could not be made, but might be: it was not refused, there is such a host, and TLS agrees. The
+// call never left, so that even one that is not idempotent may be repeated.
 bool IsPassingConnectFailure(const absl::Status& status);
 
 }  // namespace petit::client
