@@ -43,7 +43,7 @@ class DataResolver {
   absl::StatusOr<std::int64_t> Lines(DataFile* file) {
     const auto known = lines_.find(file->real_path());
     if (known != lines_.end()) return known->second;
-    const absl::StatusOr<std::int64_t> lines = file->CountPairs();
+    absl::StatusOr<std::int64_t> lines = file->CountPairs();
     if (lines.ok()) lines_[file->real_path()] = *lines;
     return lines;
   }

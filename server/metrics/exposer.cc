@@ -92,7 +92,7 @@ absl::Status WhyNot(const sockaddr_in& resolved, const std::string& address, con
 void Nudge(const sockaddr_in& address) {
   const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (client < 0) return;
-  connect(client, Generic(address), sizeof(address));
+  static_cast<void>(connect(client, Generic(address), sizeof(address)));
   close(client);
 }
 
