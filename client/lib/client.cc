@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "client/lib/connection.h"
 #include "client/lib/convert.h"
+#include "client/lib/status.h"
 #include "client/lib/stream.h"
 #include "petit/v1/model.grpc.pb.h"
 #include "petit/v1/translation.grpc.pb.h"
@@ -87,6 +88,35 @@ absl::StatusOr<std::vector<TextResult>> Client::Translate(const std::vector<std:
     if (results.back().ok()) results.back()->round_trip = round_trip;
   }
   return results;
+}
+
+void Client::StartTranslate(const std::string& text, const TranslateOptions& options, absl::Duration timeout,
+                            std::function<void(TextResult result)> done) const {
+  struct Call {
+    grpc::ClientContext context;
+    petit::v1::TranslateRequest request;
+    petit::v1::TranslateResponse response;
+    std::function<void(TextResult result)> done;
+  };
+  auto owned = std::make_unique<Call>();
+  *owned->request.mutable_options() = ToProto(options);
+  owned->request.add_texts(text);
+  owned->done = std::move(done);
+  const absl::Time start = absl::Now();
+  if (timeout != absl::InfiniteDuration()) owned->context.set_deadline(absl::ToChronoTime(start + timeout));
+  Call* const call = owned.release();  // gRPC's until it has called back
+  const auto ended = [call, start, timeout, connection = &impl_->connection](const grpc::Status& status) {
+    const std::unique_ptr<Call> owner(call);
+    absl::Status failure = FromGrpc(status, call->context, connection->options().server, timeout);
+    if (!IsServerUnreachable(failure)) connection->was_reached().store(true, std::memory_order_relaxed);
+    if (failure.ok() && call->response.results_size() != 1) {
+      failure = WrongCount("translations", call->response.results_size(), 1);
+    }
+    TextResult result = failure.ok() ? FromProto(std::move(*call->response.mutable_results(0))) : failure;
+    if (result.ok()) result->round_trip = absl::Now() - start;
+    call->done(std::move(result));
+  };
+  impl_->translation->async()->Translate(&call->context, &call->request, &call->response, ended);
 }
 
 absl::Status Client::TranslateStream(const TranslateOptions& options, const StreamOptions& stream,
