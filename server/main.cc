@@ -1,6 +1,7 @@
 // petit-server: serves the configured models over gRPC.
 
 #include <malloc.h>
+#include <sys/resource.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -172,8 +173,17 @@ void KeepMemoryTogether() {
 #endif
 }
 
+// A connection is a descriptor, and the usual soft limit of 1,024 is there for programs that use select().
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int Main(int argc, char** argv) {
   KeepMemoryTogether();
+  RaiseDescriptorLimit();
   CLI::App app("Serves T5-family translation models over gRPC.", "petit-server");
   std::string config;
   std::string listen;

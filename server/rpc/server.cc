@@ -14,6 +14,7 @@
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/environment.h"
 #include "server/rpc/job_service.h"
+#include "server/rpc/listener.h"
 #include "server/rpc/model_service.h"
 #include "server/rpc/oip_service.h"
 #include "server/rpc/server_info.h"
@@ -45,8 +46,6 @@ void SetConnectionLimits(const RequestLimits& limits, grpc::ServerBuilder* build
   builder->SetMaxReceiveMessageSize(limits.max_message_bytes);
   builder->SetMaxSendMessageSize(-1);
   const std::pair<const char*, int> arguments[] = {
-      // Two servers on one port would share its connections at random.
-      {GRPC_ARG_ALLOW_REUSEPORT, 0},
       {GRPC_ARG_MAX_METADATA_SIZE, limits.max_metadata_bytes},
       {GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.max_connection_calls},
       {GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 20'000},
@@ -62,10 +61,6 @@ void SetConnectionLimits(const RequestLimits& limits, grpc::ServerBuilder* build
   grpc::ResourceQuota quota("petit-server");
   quota.Resize(std::max<std::size_t>(std::size_t{512} << 20, std::size_t{32} * limits.max_message_bytes));
   builder->SetResourceQuota(quota);
-}
-
-std::string WithPort(const std::string& address, int port) {
-  return absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
 }
 
 }  // namespace
@@ -134,8 +129,9 @@ struct Server::Impl {
   ModelServiceImpl models;
   JobServiceImpl job_service;
   InferenceServiceImpl inference;
-  std::string address;
   bool drained = false;
+  std::unique_ptr<Listener> listener;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
   std::unique_ptr<grpc::Server> server;  // ends first: its calls use all of the above
 };
 
@@ -151,25 +147,28 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& sett
   grpc::health::v1::HealthCheckRequest::descriptor();
   auto impl = std::make_unique<Impl>(settings, *std::move(security), registry, metrics, health, jobs);
   grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(settings.listen, impl->security->MakeCredentials(), &port);
+  absl::StatusOr<std::unique_ptr<Listener>> listener = Listener::Open(settings.listen);
+  if (!listener.ok()) return listener.status();
+  impl->acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, impl->security->MakeCredentials());
   SetConnectionLimits(settings.limits, &builder);
   builder.RegisterService(&impl->translation);
   builder.RegisterService(&impl->models);
   builder.RegisterService(&impl->job_service);
   builder.RegisterService(&impl->inference);
   impl->server = builder.BuildAndStart();
-  if (impl->server == nullptr || port == 0) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", settings.listen,
-                     ": the port is in use, or the address is not one of this machine; choose "
-                     "another one (listen), or port 0 for a free one"));
-  }
-  impl->address = WithPort(settings.listen, port);
+  if (impl->server == nullptr) return absl::InternalError("gRPC could not start a server");
+  impl->listener = *std::move(listener);
   health->Attach(impl->server->GetHealthCheckService());
   impl->Tick();
   if (settings.tls) impl->ReloadCertificates(settings.tls->reload);
   if (settings.auth && !settings.auth->clients_file.empty()) impl->ReloadClients(settings.auth->reload);
+  impl->listener->Start([acceptor = impl->acceptor.get()](int from, int connection) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
+    parameters.listener_fd = from;
+    parameters.fd = connection;
+    acceptor->HandleNewConnection(&parameters);
+  });
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }
 
@@ -177,7 +176,7 @@ Server::~Server() {
   if (!impl_->drained) Drain(absl::Now());
 }
 
-const std::string& Server::address() const { return impl_->address; }
+const std::string& Server::address() const { return impl_->listener->address(); }
 
 bool Server::Drain(absl::Time deadline) {
   impl_->drained = true;
@@ -191,6 +190,7 @@ bool Server::Drain(absl::Time deadline) {
     if (done || absl::Now() >= deadline) break;
   }
   impl_->health->Detach();
+  impl_->listener->Stop();
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + (done ? kGoodbye : absl::ZeroDuration())));
   impl_->server->Wait();
   return done;
