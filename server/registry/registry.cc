@@ -86,14 +86,15 @@ absl::Status Registry::Impl::LoadVersion(ModelEntry* entry, std::int64_t version
     return loader(entry->settings(), version, entry->DirectoryOf(version));
   }();
   if (model.ok() && *model == nullptr) model = absl::InternalError("the loader returned no model");
-  if (!model.ok()) {
+  const absl::Status status = model.status();
+  if (!status.ok()) {
     ReturnFreedMemory();
-    entry->FailLoading(version, std::string(model.status().message()));
+    entry->FailLoading(version, std::string(status.message()));
   } else {
     entry->FinishLoading(version, *std::move(model));
   }
   Tell(*entry);
-  return model.status();
+  return status;
 }
 
 void Registry::Impl::UnloadVersions(ModelEntry* entry, const std::vector<std::int64_t>& versions) {

@@ -12,6 +12,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -64,7 +65,7 @@ std::int64_t LowestLimit(const std::string& mount, std::string group, const std:
   std::int64_t lowest = std::numeric_limits<std::int64_t>::max();
   while (true) {
     std::int64_t limit = 0;
-    const std::string text = ReadFile(mount + group + "/" + file);
+    const std::string text = ReadFile(absl::StrCat(mount, group, "/", file));
     if (absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &limit) && limit > 0) lowest = std::min(lowest, limit);
     const std::size_t slash = group.rfind('/');
     if (slash == std::string::npos) return lowest;
