@@ -90,6 +90,28 @@ absl::StatusOr<std::vector<TextResult>> Client::Translate(const std::vector<std:
   return results;
 }
 
+namespace {
+
+// gRPC 1.51 may free the queue of its callback threads twice when the last channel that used them goes. So one stays: a
+// channel to nowhere, with a call that fails at once.
+void KeepCallbackThreads() {
+  struct Kept {
+    std::shared_ptr<grpc::Channel> channel = grpc::CreateChannel("", nullptr);
+    std::unique_ptr<petit::v1::TranslationService::Stub> stub = petit::v1::TranslationService::NewStub(channel);
+    grpc::ClientContext context;
+    petit::v1::TranslateRequest request;
+    petit::v1::TranslateResponse response;
+  };
+  static const Kept* const kKept = [] {
+    auto* const kept = new Kept;
+    kept->stub->async()->Translate(&kept->context, &kept->request, &kept->response, [](const grpc::Status&) {});
+    return kept;
+  }();
+  static_cast<void>(kKept);
+}
+
+}  // namespace
+
 void Client::StartTranslate(const std::string& text, const TranslateOptions& options, absl::Duration timeout,
                             std::function<void(TextResult result)> done) const {
   struct Call {
@@ -98,6 +120,7 @@ void Client::StartTranslate(const std::string& text, const TranslateOptions& opt
     petit::v1::TranslateResponse response;
     std::function<void(TextResult result)> done;
   };
+  KeepCallbackThreads();
   auto owned = std::make_unique<Call>();
   *owned->request.mutable_options() = ToProto(options);
   owned->request.add_texts(text);
