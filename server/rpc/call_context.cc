@@ -36,11 +36,11 @@ absl::Time Deadline(const grpc::CallbackServerContext& context) {
   return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
 }
 
-// Nothing where there is none, or more than one: then it is not known whose the call is.
+// gRPC keeps the last header of several.
 std::optional<TraceContext> Trace(const grpc::CallbackServerContext& context) {
-  const auto [first, last] = context.client_metadata().equal_range(kTraceparentKey);
-  if (first == last || std::next(first) != last) return std::nullopt;
-  return ParseTraceparent({first->second.data(), first->second.size()});
+  const auto found = context.client_metadata().find(kTraceparentKey);
+  if (found == context.client_metadata().end()) return std::nullopt;
+  return ParseTraceparent({found->second.data(), found->second.size()});
 }
 
 }  // namespace

@@ -295,7 +295,7 @@ class DataImport(unittest.TestCase):
             export = pathlib.Path(home) / "gv.jsonl"
             export.write_text("".join(json.dumps({"en": f"text {i}", "fr": f"texte {i}"}) + "\n" for i in range(12)))
             command = [PETIT, "data", "import", export, "--out", f"{home}/out"]
-            done = subprocess.run([*command, "--train", "8", "--test", "2"], capture_output=True, text=True, timeout=60)
+            done = subprocess.run([*command, "--train", "7", "--test", "2", "--dev", "1"], capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("train.en-fr.tsv", done.stdout)
             self.assertIn("2 are in no set", done.stderr)

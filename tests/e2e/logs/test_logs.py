@@ -91,7 +91,6 @@ class Logs(petit_e2e.TestCase):
         bad = ["", "garbage", TRACEPARENT.upper(), TRACEPARENT + "-more", f"00-{'0' * 32}-{SPAN}-01", f"ff-{TRACE}-{SPAN}-01"]
         for i, header in enumerate(bad):
             self.call(f"bad{i}", [("traceparent", header)])
-        self.call("twice", [("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)])
         for entry in self.entries():
             self.assertNotIn("trace_id", entry)
             self.assertNotIn("span_id", entry)

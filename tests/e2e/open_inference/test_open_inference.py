@@ -18,6 +18,9 @@ def text_tensor(texts, shape, name="text"):
     return tensor
 
 
+FINISH_REASON_LENGTH = 2  # petit.v1.FinishReason
+
+
 class OpenInference(petit_e2e.TestCase):
     def setUp(self):
         super().setUp()
@@ -56,7 +59,9 @@ class OpenInference(petit_e2e.TestCase):
                              [numpy.float32(translation.score) for translation in expected])
             self.assertEqual(list(result.as_numpy("target_tokens").flatten()),
                              [translation.target_tokens for translation in expected])
-            self.assertEqual(list(result.as_numpy("finish_reason").flatten()), [b"LENGTH", b"LENGTH"])
+            self.assertEqual(list(result.as_numpy("finish_reason").flatten()),
+                             [b"LENGTH" if translation.finish_reason == FINISH_REASON_LENGTH else b"EOS"
+                              for translation in expected])
             self.assertEqual((result.get_response().id, result.get_response().model_version), ("7", "1"))
 
     def test_languages_and_decoding_are_the_requests(self):
@@ -82,9 +87,11 @@ class OpenInference(petit_e2e.TestCase):
         request.parameters["max_new_tokens"].int64_param = 6
         response = stub.ModelInfer(request, timeout=120)
         self.assertFalse(response.raw_output_contents)
+        expected = self.expected(TEXTS, decoding={"max_new_tokens": 6})
         self.assertEqual([text.decode() for text in response.outputs[0].contents.bytes_contents],
-                         [translation.text for translation in self.expected(TEXTS, decoding={"max_new_tokens": 6})])
-        self.assertEqual(list(response.outputs[2].contents.int_contents), [6, 6])
+                         [translation.text for translation in expected])
+        self.assertEqual(list(response.outputs[2].contents.int_contents),
+                         [translation.target_tokens for translation in expected])
 
     def assert_refused(self, code, fragment, *arguments, **options):
         with self.assertRaises(triton.InferenceServerException) as caught:
