@@ -22,6 +22,7 @@ constexpr char kFooter[] =
     "  petit models list\n"
     "  petit jobs create --spec job.textproto --watch\n"
     "  petit eval test.tsv --model teacher --model student\n"
+    "  petit load --model student --rate 40 --slo p99=500ms\n"
     "  petit score french.txt reference.txt\n"
     "  petit report results.json\n"
     "\n"
@@ -71,6 +72,7 @@ int RunPetit(const std::vector<std::string>& arguments, Io& io) {
   AddInfoCommand(app, invocation);
   AddJobsCommand(app, invocation);
   AddEvalCommand(app, invocation);
+  AddLoadCommand(app, invocation);
   AddExperimentCommand(app, invocation);
   AddScoreCommand(app, invocation);
   AddReportCommand(app, invocation);

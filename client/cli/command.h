@@ -24,6 +24,7 @@ enum ExitCode : int {
   kExitUsage = 2,
   kExitUnreachable = 3,
   kExitServerError = 4,
+  kExitObjectiveBroken = 5,  // petit load --slo
   kExitInterrupted = 130,  // as the shell reports SIGINT
   kExitBrokenPipe = 141,   // as the shell reports SIGPIPE
 };
@@ -101,6 +102,7 @@ void AddModelsCommand(CLI::App& app, Invocation& invocation);
 void AddInfoCommand(CLI::App& app, Invocation& invocation);
 void AddJobsCommand(CLI::App& app, Invocation& invocation);
 void AddEvalCommand(CLI::App& app, Invocation& invocation);
+void AddLoadCommand(CLI::App& app, Invocation& invocation);
 void AddExperimentCommand(CLI::App& app, Invocation& invocation);
 void AddScoreCommand(CLI::App& app, Invocation& invocation);
 void AddReportCommand(CLI::App& app, Invocation& invocation);

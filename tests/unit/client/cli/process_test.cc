@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "tests/unit/client/cli/run_cli.h"
 #include "tests/unit/client/fake_jobs.h"
 #include "tests/unit/client/fake_server.h"
 
@@ -138,6 +139,38 @@ TEST(Process, AWatchEndsWhereNobodyReadsIt) {
   EXPECT_EQ(child.Wait(), 141);
   close(child.in);
   close(child.err);
+}
+
+// Up to the first `words`.
+void ReadUntil(int fd, const std::string& words) {
+  std::string text;
+  char c = 0;
+  while (text.find(words) == std::string::npos && read(fd, &c, 1) == 1) text += c;
+}
+
+TEST(Process, CtrlCEndsALoadWithItsReportAndASecondOneAtOnce) {
+  FakeServer server;
+  const Child child =
+      Start({"load", "--model", "student", "--streams", "2", "--duration", "1h", "--server", server.address()});
+  ReadUntil(child.err, "now ");
+  kill(child.pid, SIGINT);
+  EXPECT_EQ(child.Wait(), 130);
+  EXPECT_NE(ReadAll(child.out).find("2 in flight"), std::string::npos);
+
+  const TempFile texts("hang\n");
+  const Child hanging =
+      Start({"load", "--model", "student", "--streams", "1", "--texts", texts.path(), "--server", server.address()});
+  while (server.hanging == 0) std::this_thread::yield();
+  kill(hanging.pid, SIGINT);
+  ReadUntil(hanging.err, "no more is sent");
+  kill(hanging.pid, SIGINT);
+  EXPECT_EQ(hanging.Wait(), 130);
+  EXPECT_EQ(ReadAll(hanging.out), "");
+  for (const Child& one : {child, hanging}) {
+    close(one.in);
+    close(one.out);
+    close(one.err);
+  }
 }
 
 }  // namespace
