@@ -23,7 +23,7 @@ std::string Folded(const std::string& summary, const std::string& html) {
 }
 
 std::string FoldedIfLong(const std::string& summary, const Table& table) {
-  const std::string html = TableHtml(table);
+  std::string html = TableHtml(table);
   if (table.rows.size() <= kLongTable) return html;
   return Folded(absl::StrCat(summary, ", ", table.rows.size(), " rows"), html);
 }
