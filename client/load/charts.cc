@@ -17,7 +17,6 @@ namespace {
 using nlohmann::json;
 using report::Chart;
 using report::Field;
-using report::LegendEntry;
 using report::Table;
 
 constexpr int kHeight = 240;
