@@ -25,6 +25,13 @@ std::string Milliseconds(const load::Histogram& histogram, double share) {
   return absl::StrFormat("%.1f", absl::ToDoubleMilliseconds(histogram.Quantile(share)));
 }
 
+// The same for a live table, which is to fit into 80 columns.
+std::string Short(const load::Histogram& histogram, double share) {
+  if (histogram.count() == 0) return "-";
+  const double milliseconds = absl::ToDoubleMilliseconds(histogram.Quantile(share));
+  return absl::StrFormat("%.*f", milliseconds < 99.95 ? 1 : 0, milliseconds);
+}
+
 std::int64_t Sum(const std::map<std::string, std::int64_t>& errors) {
   std::int64_t sum = 0;
   for (const auto& [code, count] : errors) sum += count;
@@ -192,7 +199,7 @@ std::string LoadView::Where() const {
   if (phases > 1) absl::StrAppend(&text, live_.phase_number + 1, " of ", phases, ", ");
   absl::StrAppend(&text, Describe(live_.phase), ", ", FormatRemaining(live_.in_phase));
   const absl::Duration length = live_.phase.warmup + live_.phase.duration;
-  if (length != absl::InfiniteDuration()) absl::StrAppend(&text, " of ", FormatRemaining(length));
+  if (length != absl::InfiniteDuration() && !live_.ended) absl::StrAppend(&text, " of ", FormatRemaining(length));
   absl::StrAppend(&text, live_.ended ? ", waiting for answers" : live_.warming_up ? ", warming up" : "");
   return text;
 }
@@ -206,21 +213,21 @@ std::vector<std::string> LoadView::Render(std::size_t columns) const {
                {.title = "FAILED", .align = kRight},
                {.title = "TEXTS/S", .align = kRight},
                {.title = "TOKENS/S", .align = kRight},
-               {.title = "P50 MS", .align = kRight},
-               {.title = "P95 MS", .align = kRight},
-               {.title = "P99 MS", .align = kRight}});
+               {.title = "P50", .align = kRight},
+               {.title = "P95", .align = kRight},
+               {.title = "P99", .align = kRight}});
   const auto add = [&](const std::string& name, const load::Live::OfModel& model) {
     table.AddRow({name, absl::StrCat(model.sent), absl::StrCat(model.answered), absl::StrCat(model.in_flight),
                   absl::StrCat(Sum(model.errors)),
                   absl::StrFormat("%.1f", PerSecond(model.recent.answered, live_.recent_length)),
                   absl::StrFormat("%.0f", PerSecond(model.recent.tokens, live_.recent_length)),
-                  Milliseconds(model.recent.latency, 0.5), Milliseconds(model.recent.latency, 0.95),
-                  Milliseconds(model.recent.latency, 0.99)});
+                  Short(model.recent.latency, 0.5), Short(model.recent.latency, 0.95),
+                  Short(model.recent.latency, 0.99)});
   };
   for (std::size_t i = 0; i < live_.models.size(); ++i) add(plan_.models[i].name, live_.models[i]);
   const load::Live::OfModel all = AllOf(live_);
   if (live_.models.size() > 1) add("all", all);
-  std::vector<std::string> lines = {Where()};
+  std::vector<std::string> lines = {Where() + "; latencies in ms"};
   for (const absl::string_view line : absl::StrSplit(table.Format(), '\n', absl::SkipEmpty())) {
     lines.emplace_back(line);
   }

@@ -7,6 +7,7 @@ import subprocess
 
 import petit_e2e
 from petit_e2e import BIN, TINY, model_config, petit
+from report import browser
 
 
 class Load(petit_e2e.TestCase):
@@ -62,9 +63,19 @@ class Load(petit_e2e.TestCase):
         document, _ = self.load("--model", "tiny", "--steps", "50,100", "--duration", "1s", "--arrivals", "constant",
                                 "--html", page)
         self.assertEqual([phase["figures"][0]["sent"] for phase in document["phases"]], [50, 100])
-        html = page.read_text()
-        for chart in ("latency-0", "throughput", "distribution", "rate-latency"):
-            self.assertIn(f'id="{chart}"', html)
+        charts = {"latency-0", "throughput", "distribution", "rate-latency", "rate-goodput"}
+        for chart in charts:
+            self.assertIn(f'id="{chart}"', page.read_text())
+        if not browser.find():
+            return  # the other tests count all the same
+        chromium = browser.Browser()
+        self.stack.callback(chromium.close)
+        chromium.resize(1280, 900)
+        chromium.open(page)
+        chromium.evaluate("window.petitReport.then(() => 1)")
+        self.assertEqual(set(chromium.evaluate(
+            "[...document.querySelectorAll('.chart')].filter((one) => one.querySelector('svg')).map((one) => one.id)")), charts)
+        self.assertEqual(chromium.problems, [])
 
     def test_a_full_queue_is_a_result(self):
         # All at once, to a model that takes one text and lets one wait.

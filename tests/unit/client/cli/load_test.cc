@@ -179,9 +179,9 @@ TEST(LoadView, ShowsHowARunStands) {
   view.Update(recorder.Look(absl::Seconds(1)));
   const std::vector<std::string> lines = view.Render(200);
   ASSERT_EQ(lines.size(), 7);
-  EXPECT_EQ(lines[0], "1 of 2, 10 texts/s, 1s of 12s, warming up");
-  EXPECT_EQ(lines[2], "student     3     1          1       1      1.0        30   250.0   250.0   250.0");
-  EXPECT_EQ(lines[3], "teacher     0     0          0       0      0.0         0       -       -       -");
+  EXPECT_EQ(lines[0], "1 of 2, 10 texts/s, 1s of 12s, warming up; latencies in ms");
+  EXPECT_EQ(lines[2], "student     3     1          1       1      1.0        30  250  250  250");
+  EXPECT_EQ(lines[3], "teacher     0     0          0       0      0.0         0    -    -    -");
   EXPECT_EQ(lines[5], "failed: UNAVAILABLE 1");
   EXPECT_THAT(lines[6], HasSubstr("p99 250 to 250 ms"));
   for (const std::string& line : view.Render(20)) EXPECT_LE(line.size(), 20 + 60);
