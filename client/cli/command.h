@@ -25,8 +25,8 @@ enum ExitCode : int {
   kExitUnreachable = 3,
   kExitServerError = 4,
   kExitObjectiveBroken = 5,  // petit load --slo
-  kExitInterrupted = 130,  // as the shell reports SIGINT
-  kExitBrokenPipe = 141,   // as the shell reports SIGPIPE
+  kExitInterrupted = 130,    // as the shell reports SIGINT
+  kExitBrokenPipe = 141,     // as the shell reports SIGPIPE
 };
 
 struct TerminalSize {

@@ -5,8 +5,8 @@
 // petit_step_sequences{model}, petit_source_tokens_total{model}, petit_target_tokens_total{model},
 // petit_queue_length{model}, petit_active_sequences{model}, petit_rejected_total{model,reason},
 // petit_model_ready{model}, petit_model_bytes{model}, petit_model_info{model,version,precision,device,executor},
-// petit_denied_total{reason}, petit_build_info{version,compiler} and process_*; those of jobs are in job_series.h. A scrape over HTTP has
-// prometheus-cpp's own exposer_* besides.
+// petit_denied_total{reason}, petit_build_info{version,compiler} and process_*; those of jobs are in job_series.h. A
+// scrape over HTTP has prometheus-cpp's own exposer_* besides.
 #ifndef PETIT_SERVER_METRICS_METRICS_H_
 #define PETIT_SERVER_METRICS_METRICS_H_
 
@@ -33,8 +33,8 @@ class Metrics {
   // ("OK", "NOT_FOUND"). A stream counts once, as a call; its texts are in the token and queue series.
   void CountRequest(std::string_view method, std::string_view model, std::string_view code, absl::Duration took);
 
-  // One call that was refused for who makes it: for want of a token or a role (Authorizer's reasons), or beyond what the
-  // client may take ("requests_per_second", "max_texts_in_flight").
+  // One call that was refused for who makes it: for want of a token or a role (Authorizer's reasons), or beyond what
+  // the client may take ("requests_per_second", "max_texts_in_flight").
   void CountDenied(std::string_view reason);
 
   // What one replica of the model reports into. May outlive the Metrics. Take one for each replica: the gauges

@@ -38,7 +38,7 @@ class ServerTest : public testing::Test {
 
   ServerSettings settings_;
   bool wait_for_connection_ = true;  // of channel_, which is in plain text
-  JobApi* job_api_ = nullptr;  // before Start; outlives the server
+  JobApi* job_api_ = nullptr;        // before Start; outlives the server
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<Health> health_;
   std::unique_ptr<Registry> registry_;
