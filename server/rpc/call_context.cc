@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <iterator>
 
 #include "absl/random/random.h"
 #include "absl/strings/str_format.h"

@@ -227,8 +227,8 @@ void Listener::AcceptAll(int listener) {
     }
     // The kernel gives the lowest free number, so this one says how many are in use.
     if (connection >= highest_) {
-      close(connection);
       turned_away_.fetch_add(1);
+      close(connection);
       continue;
     }
     const int on = 1;
@@ -242,8 +242,8 @@ void Listener::TurnAway(int listener) {
   if (spare_ >= 0) close(std::exchange(spare_, -1));
   const int connection = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
   if (connection >= 0) {
-    close(connection);
     turned_away_.fetch_add(1);
+    close(connection);
   } else {
     // Somebody else was quicker: not to spin until there are descriptors again.
     pollfd stop{.fd = stop_, .events = POLLIN, .revents = 0};

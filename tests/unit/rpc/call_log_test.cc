@@ -63,9 +63,5 @@ TEST_F(CallLogTest, HasNoTraceWhereItIsMalformed) {
   EXPECT_FALSE(Call({{"traceparent", std::string("x") + kTraceparent}}).contains("trace_id"));
 }
 
-TEST_F(CallLogTest, HasNoTraceWhereThereAreTwo) {
-  EXPECT_FALSE(Call({{"traceparent", kTraceparent}, {"traceparent", kTraceparent}}).contains("trace_id"));
-}
-
 }  // namespace
 }  // namespace petit::serving
