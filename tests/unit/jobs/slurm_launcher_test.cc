@@ -10,6 +10,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/jobs/launcher.h"
 #include "server/jobs/process.h"
 #include "tests/unit/jobs/launch_site.h"
@@ -82,7 +84,9 @@ TEST_F(SlurmLauncherTest, AFailedNodeEndsTheAttempt) {
   const std::string name = absl::StrCat("nodename=", node);
   ASSERT_TRUE(Command("scontrol", {"update", name, "state=down", "reason=test"}).ok());
   EXPECT_EQ(Await(*launcher_, launch, WorkerState::kEnded).reason, "Slurm ended it: NODE_FAIL");
-  ASSERT_TRUE(Command("scontrol", {"update", name, "state=resume"}).ok());
+  // Slurm refuses as long as the node cleans up after the job.
+  const absl::Time deadline = absl::Now() + absl::Minutes(2);
+  while (!Command("scontrol", {"update", name, "state=resume"}).ok()) ASSERT_LT(absl::Now(), deadline);
 }
 
 TEST_F(SlurmLauncherTest, AJobWhoseNumberWasNotWrittenDownIsFoundByItsName) {
