@@ -215,7 +215,8 @@ class Faults(petit_e2e.TestCase):
         for thread in threads:
             thread.join()
         self.assert_serves(server)
-        self.assertLess(server.memory() - memory, 256 * MIB)
+        # What gRPC may use is bounded (512 MiB), and what it has used may stay with the allocator.
+        self.assertLess(server.memory() - memory, 1024 * MIB)
         self.assertEqual(server.terminate(), 0)
 
 
