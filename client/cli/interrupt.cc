@@ -57,8 +57,9 @@ void Interrupt::Watch() {
     signalfd_siginfo info;
     if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
     if (cancellation_.cancelled()) _exit(kExitInterrupted);
-    Raise(raised_fd_);
+    // In this order: who is woken by the descriptor asks the cancellation whether it was the user.
     cancellation_.Cancel();
+    Raise(raised_fd_);
   }
 }
 

@@ -19,7 +19,8 @@ class Interrupt {
   Interrupt& operator=(const Interrupt&) = delete;
 
   client::Cancellation& cancellation() { return cancellation_; }
-  // Readable from the first signal on; -1 where the system has no more descriptors.
+  // Readable from the first signal on, when cancellation().cancelled() holds already; -1 where the system has no more
+  // descriptors.
   [[nodiscard]] int fd() const { return raised_fd_; }
   // From now on the signals end the process, as if this object were not there. On the thread that made it.
   void Release();

@@ -129,7 +129,8 @@ class Replica {
   // does); then the worker ends by itself, after this returns.
   ~Replica();
 
-  // As ReplicaLoop::Enqueue and EnqueueScore; from any thread.
+  // As ReplicaLoop::Enqueue and EnqueueScore; from any thread. The caller keeps the replica alive until this returns: a
+  // `done` that holds it does not, since it may have run and gone by then.
   absl::Status Submit(SequenceRequest request);
   absl::Status Submit(std::vector<SequenceRequest> requests);
   absl::Status SubmitScore(ScoreRequest request);

@@ -21,6 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 TEXTS = ROOT / "tests/data/parity/sentences.tsv"
 CONFIG = """listen: "127.0.0.1:0"
 log_level: LOG_LEVEL_WARNING
+torch_threads: 1  # leaves a core to the generators, which are what is compared
 model {{ name: "student" checkpoint: "{root}/deploy/demo/models/student"
   prompt {{ source: "en" target: "fr" prefix: "translate English to French: " }} }}
 """
@@ -56,7 +57,7 @@ async def drive(address, texts, rate, warmup, duration):
                                    response_deserializer=response_class.FromString)
         await call(requests[0])
         start = time.monotonic()
-        for number in range(round(rate * (warmup + duration))):
+        for number in range(math.ceil(rate * (warmup + duration))):
             due = start + number / rate
             if (wait := due - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
@@ -75,10 +76,11 @@ def run_peer(address, rate, options):
 
 
 def run_petit(address, petit, *arguments):
-    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+    with tempfile.TemporaryDirectory() as directory:
+        report = pathlib.Path(directory) / "load.json"
         subprocess.run([petit, "load", "--server", address, "--model", "student", "--texts", TEXTS, "--quiet", "--json",
-                        report.name, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
-        figures = json.load(report)["phases"][0]["figures"][0]
+                        report, *map(str, arguments)], check=True, stdout=subprocess.DEVNULL)
+        figures = json.loads(report.read_text())["phases"][0]["figures"][0]
     return {"answered": figures["answered"], "p50": figures["latency"]["p50"], "p99": figures["latency"]["p99"],
             "lag": figures["lag"]["p99"], "texts_per_second": figures["texts_per_second"]}
 

@@ -303,6 +303,22 @@ class DataImport(unittest.TestCase):
             self.assertEqual(few.returncode, 1)
             self.assertIn("holds 12 pairs", few.stderr)
 
+    def test_ctrl_c_leaves_no_set(self):
+        with tempfile.TemporaryDirectory() as home:
+            export = pathlib.Path(home) / "gv.jsonl"
+            os.mkfifo(export)
+            process = subprocess.Popen([PETIT, "data", "import", export, "--out", f"{home}/out", "--train", "7"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            with open(export, "w") as writer:
+                writer.write('{"en": "text", "fr": "texte"}\n')
+                writer.flush()
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, 130, err)
+            self.assertIn("interrupted", err)
+            out = pathlib.Path(home) / "out"
+            self.assertEqual(list(out.iterdir()) if out.exists() else [], [])
+
     def test_help_tells_how_to_export_the_corpus(self):
         done = subprocess.run([PETIT, "data", "import", "--help"], capture_output=True, text=True, timeout=60)
         self.assertIn("to_json", done.stdout)

@@ -195,12 +195,13 @@ absl::Status TranslateOnce(const Registry& registry, const std::string& model, s
   if (!handle.ok()) return handle.status();
   auto promise = std::make_shared<std::promise<bool>>();
   std::future<bool> ok = promise->get_future();
-  // As the server does: the request's callback holds the handle, so the last one may go on the worker's thread.
-  const ServedModel* served = handle->get();
-  const absl::Status status = served->replica->Submit(
-      CopyRequest([promise, pinned = *std::move(handle)](const absl::StatusOr<engine::SequenceResult>& result) {
+  // As the server does: the request's callback holds a handle, so the last one may go on the worker's thread. This
+  // thread's own goes when Submit has returned.
+  const absl::Status status = (*handle)->replica->Submit(
+      CopyRequest([promise, pinned = *handle](const absl::StatusOr<engine::SequenceResult>& result) {
         promise->set_value(result.ok() && result->hypotheses.at(0).ids == std::vector<engine::TokenId>(3, 5));
       }));
+  handle->reset();
   if (!status.ok()) return status;
   return ok.get() ? absl::OkStatus() : absl::InternalError("a wrong result");
 }

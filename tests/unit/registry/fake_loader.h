@@ -60,7 +60,7 @@ class FakeLoader {
   void Heal(const Key& key);
 
   int loads(const Key& key) const;
-  // Executors that exist; destroyed_on(key) is the thread that destroyed the last one.
+  // Executors that exist.
   int alive() const;
 
   ModelLoader loader();
