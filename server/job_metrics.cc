@@ -68,6 +68,16 @@ void JobMetrics::OnEvent(const std::string& job, const v1::JobEvent& event) {
   series_->SetLastEvent(id, absl::FromUnixSeconds(event.time().seconds()) + absl::Nanoseconds(event.time().nanos()));
 }
 
+void JobMetrics::OnWorkers(const std::vector<WorkerSign>& workers) {
+  std::vector<WorkerFigures> figures;
+  figures.reserve(workers.size());
+  for (const WorkerSign& worker : workers) {
+    figures.push_back({Id(worker.job), worker.attempt, worker.heard});
+    series_->Start(figures.back().job);  // of a job that ran before the server did, this may be the first that is heard
+  }
+  series_->SetWorkers(figures);
+}
+
 void JobMetrics::OnEnded(const std::string& job) { series_->End(Id(job)); }
 
 }  // namespace petit::serving

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/jobs/job_manager.h"
+#include "server/jobs/job_observer.h"
 #include "server/metrics/metrics.h"
 
 namespace petit::serving {
@@ -19,6 +19,7 @@ class JobMetrics final : public JobObserver {
 
   void OnCounts(const std::vector<std::pair<v1::JobState, int>>& counts) override;
   void OnEvent(const std::string& job, const v1::JobEvent& event) override;
+  void OnWorkers(const std::vector<WorkerSign>& workers) override;
   void OnEnded(const std::string& job) override;
 
  private:

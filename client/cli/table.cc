@@ -23,7 +23,8 @@ std::string Scaled(std::int64_t value, const char* unit) {
     scaled /= 1000;
     ++prefix;
   }
-  const std::string number = absl::StrFormat(prefix == 0 ? "%.0f" : scaled < 99.95 ? "%.1f" : "%.0f", scaled);
+  const int digits = prefix > 0 && scaled < 99.95 ? 1 : 0;
+  const std::string number = absl::StrFormat("%.*f", digits, scaled);
   const std::string suffix = absl::StrCat(kPrefixes[prefix], unit);
   return suffix.empty() ? number : absl::StrCat(number, " ", suffix);
 }

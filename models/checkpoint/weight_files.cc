@@ -92,7 +92,7 @@ absl::Status AddShards(const std::string& directory, absl::string_view index_tex
   std::set<std::string> shards;
   for (const auto& [tensor, shard] : *index) shards.insert(shard);
   for (const std::string& shard : shards) {
-    const absl::Status status = AddFile(absl::StrCat(directory, "/", shard), weights);
+    absl::Status status = AddFile(absl::StrCat(directory, "/", shard), weights);
     if (absl::IsNotFound(status)) {
       return absl::NotFoundError(absl::StrCat(status.message(), "; ", weights.source, " names this shard"));
     }

@@ -341,6 +341,7 @@ void ReplicaLoop::FailAll(const absl::Status& status) {
   if (!active.empty()) impl_->Release(active);
   if (!queue.empty()) {
     std::vector<const QueuedSequence*> left;
+    left.reserve(queue.size());
     for (const auto& queued : queue) left.push_back(queued.get());
     impl_->intake.LeftQueue(left);
   }

@@ -36,6 +36,10 @@ void Announcer::Announce() {
   WakeSubscribers();
 }
 
+void Announcer::AnnounceWorkers(const std::vector<WorkerSign>& workers) {
+  if (observer_ != nullptr) observer_->OnWorkers(workers);
+}
+
 void Announcer::AnnounceCounts(const std::vector<std::pair<v1::JobState, int>>& counts) {
   if (observer_ == nullptr || counts == counts_) return;
   counts_ = counts;

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "petit/v1/job.pb.h"
-#include "server/jobs/job_manager.h"
+#include "server/jobs/job_observer.h"
 
 namespace petit::serving {
 
@@ -29,6 +29,8 @@ class Announcer {
 
   // The manager's thread: tells what was noted since the last time.
   void Announce();
+  // The manager's thread.
+  void AnnounceWorkers(const std::vector<WorkerSign>& workers);
   // The manager's thread: tells if they have changed.
   void AnnounceCounts(const std::vector<std::pair<v1::JobState, int>>& counts);
 

@@ -145,6 +145,7 @@ absl::Status JobManager::Impl::Open() {
 void JobManager::Impl::RunOnce() {
   supervisor_->RunOnce();
   announcer_.Announce();
+  announcer_.AnnounceWorkers(supervisor_->workers());
   if (const auto counts = store_->Counts(); counts.ok()) announcer_.AnnounceCounts(*counts);
 }
 

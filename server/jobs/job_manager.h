@@ -7,8 +7,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,22 +14,12 @@
 #include "server/config/settings.h"
 #include "server/jobs/job_api.h"
 #include "server/jobs/job_models.h"
+#include "server/jobs/job_observer.h"
 #include "server/jobs/launcher.h"
 
 namespace petit::serving {
 
 struct JobManagerOptions;
-
-// Told of what jobs do, for metrics. Called under no lock, from the manager's thread.
-class JobObserver {
- public:
-  virtual ~JobObserver() = default;
-  // Number of stored jobs in each state.
-  virtual void OnCounts(const std::vector<std::pair<v1::JobState, int>>& counts) = 0;
-  virtual void OnEvent(const std::string& job, const v1::JobEvent& event) = 0;
-  // The job runs no more.
-  virtual void OnEnded(const std::string& job) = 0;
-};
 
 class JobManager final : public JobApi {
  public:

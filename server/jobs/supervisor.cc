@@ -52,6 +52,7 @@ JobSupervisor::Watch& JobSupervisor::WatchOf(const JobRecord& record) {
 }
 
 void JobSupervisor::RunOnce() {
+  workers_.clear();
   const auto running = store_->InState(v1::JOB_STATE_RUNNING);
   if (!running.ok()) {
     Complain("", running.status());

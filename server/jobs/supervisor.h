@@ -15,6 +15,7 @@
 #include "server/config/settings.h"
 #include "server/jobs/job_manager_options.h"
 #include "server/jobs/job_models.h"
+#include "server/jobs/job_observer.h"
 #include "server/jobs/job_store.h"
 #include "server/jobs/launcher.h"
 #include "server/jobs/publication.h"
@@ -38,6 +39,9 @@ class JobSupervisor {
   // One look at every job that runs or waits. By one thread. Does not wait for workers. What fails for the server's own
   // reasons, such as a full disk, is logged and comes again at the next call.
   void RunOnce();
+
+  // Those that the last RunOnce saw.
+  const std::vector<WorkerSign>& workers() const { return workers_; }
 
   // What fails from now on may fail because the server ends: no reason to give a job up. Any thread.
   void Stop() { publication_.Stop(); }
@@ -99,6 +103,7 @@ class JobSupervisor {
   JobStore* const store_;
   const JobClock* const clock_;
   std::map<std::string, Watch> watches_;  // of RUNNING jobs, by id
+  std::vector<WorkerSign> workers_;
   std::map<std::string, std::string> complaints_;
   Publication publication_;
 };

@@ -123,6 +123,7 @@ void JobSupervisor::AttendAttempt(JobRecord record) {
   }
   if (is_over) return Conclude(record, *report, watch);
   if (report.ok() && report->state == WorkerState::kPending) watch.heard = clock_->Uptime();
+  workers_.push_back({record.job.name(), record.job.attempt(), clock_->Now() - (clock_->Uptime() - watch.heard)});
   Press(record, launch, &watch);
 }
 

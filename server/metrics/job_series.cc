@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "prometheus/counter.h"
@@ -29,6 +30,8 @@ struct JobEntry {
   Gauge* step = nullptr;
   Gauge* last_event = nullptr;
   Counter* tokens = nullptr;
+  Gauge* attempt = nullptr;    // null before the first worker
+  Gauge* heartbeat = nullptr;  // null without a worker
   std::map<std::string, ArmGauges> arms;
 };
 
@@ -49,6 +52,9 @@ struct JobSeries::Impl {
         step(AddGauges(*registry, "petit_job_step", "Optimizer steps that a running job has done.")),
         last_event(
             AddGauges(*registry, "petit_job_last_event_seconds", "Unix time of the last event of a running job.")),
+        attempt(AddGauges(*registry, "petit_job_attempt", "Number of a running job's latest worker, from 1.")),
+        heartbeat(AddGauges(*registry, "petit_job_heartbeat_seconds",
+                            "Unix time when a running job's worker was last heard of.")),
         tokens(prometheus::BuildCounter()
                    .Name("petit_job_tokens_total")
                    .Help("Source and target tokens that a running job's students have learned from.")
@@ -64,6 +70,8 @@ struct JobSeries::Impl {
   Family<Gauge>& learning_rate;
   Family<Gauge>& step;
   Family<Gauge>& last_event;
+  Family<Gauge>& attempt;
+  Family<Gauge>& heartbeat;
   Family<Counter>& tokens;
 
   std::mutex mutex;
@@ -109,6 +117,8 @@ bool JobSeries::Start(const std::string& job) {
   impl_->running[job] = {.step = &impl_->step.Add(labels),
                          .last_event = &impl_->last_event.Add(labels),
                          .tokens = &impl_->tokens.Add(labels),
+                         .attempt = nullptr,
+                         .heartbeat = nullptr,
                          .arms = {}};
   return true;
 }
@@ -140,6 +150,24 @@ void JobSeries::SetLastEvent(const std::string& job, absl::Time time) {
   if (found != impl_->running.end()) found->second.last_event->Set(absl::ToDoubleSeconds(time - absl::UnixEpoch()));
 }
 
+void JobSeries::SetWorkers(const std::vector<WorkerFigures>& workers) {
+  const std::lock_guard<std::mutex> lock(impl_->mutex);
+  std::map<std::string, const WorkerFigures*> by_job;
+  for (const WorkerFigures& worker : workers) by_job[worker.job] = &worker;
+  for (auto& [job, entry] : impl_->running) {
+    const auto found = by_job.find(job);
+    if (found == by_job.end()) {
+      if (entry.heartbeat != nullptr) impl_->heartbeat.Remove(std::exchange(entry.heartbeat, nullptr));
+      continue;
+    }
+    // Made when there is something to say: at zero, a heartbeat would be half a century old.
+    if (entry.attempt == nullptr) entry.attempt = &impl_->attempt.Add({{"job", job}});
+    if (entry.heartbeat == nullptr) entry.heartbeat = &impl_->heartbeat.Add({{"job", job}});
+    entry.attempt->Set(found->second->attempt);
+    entry.heartbeat->Set(absl::ToDoubleSeconds(found->second->heard - absl::UnixEpoch()));
+  }
+}
+
 void JobSeries::DropArm(const std::string& job, const std::string& arm) {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
   const auto found = impl_->running.find(job);
@@ -158,6 +186,8 @@ void JobSeries::End(const std::string& job) {
   impl_->step.Remove(found->second.step);
   impl_->last_event.Remove(found->second.last_event);
   impl_->tokens.Remove(found->second.tokens);
+  if (found->second.attempt != nullptr) impl_->attempt.Remove(found->second.attempt);
+  if (found->second.heartbeat != nullptr) impl_->heartbeat.Remove(found->second.heartbeat);
   impl_->running.erase(found);
 }
 

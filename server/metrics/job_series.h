@@ -2,7 +2,8 @@
 //
 // petit_jobs{state}, petit_job_loss{job,arm,term} (terms "cross_entropy", "kl", "hidden_state" and "total", nats per
 // target token but for "hidden_state"), petit_job_learning_rate{job,arm}, petit_job_step{job},
-// petit_job_tokens_total{job}, petit_job_last_event_seconds{job} (Unix time).
+// petit_job_tokens_total{job}, petit_job_last_event_seconds{job} (Unix time), petit_job_attempt{job},
+// petit_job_heartbeat_seconds{job} (Unix time; only while the job has a worker).
 #ifndef PETIT_SERVER_METRICS_JOB_SERIES_H_
 #define PETIT_SERVER_METRICS_JOB_SERIES_H_
 
@@ -35,6 +36,13 @@ struct JobFigures {
   std::vector<ArmFigures> arms;
 };
 
+// The worker of a running job.
+struct WorkerFigures {
+  std::string job;
+  int attempt = 0;
+  absl::Time heard;
+};
+
 // Thread-safe. A job has series from Start to End; beyond `max_jobs` at a time, jobs have none.
 class JobSeries {
  public:
@@ -51,6 +59,8 @@ class JobSeries {
   // there, as after a restart.
   void SetFigures(const std::string& job, const JobFigures& figures);
   void SetLastEvent(const std::string& job, absl::Time time);
+  // Jobs that are not named have no worker.
+  void SetWorkers(const std::vector<WorkerFigures>& workers);
   void DropArm(const std::string& job, const std::string& arm);
   void End(const std::string& job);
 

@@ -11,7 +11,7 @@ import grpc
 
 import petit_e2e
 from petit_e2e import SOURCE, TINY, model_config
-from petit_jobs import JobsTestCase, PATIENCE_SECONDS
+from petit_jobs import JobsTestCase, PATIENCE_SECONDS, kill, workers_below
 from dashboards.prometheus import Prometheus, metric_names, wait_for_all
 
 DEPLOY = SOURCE / "deploy"
@@ -26,6 +26,9 @@ CALLERS = 3
 # One call fills the queue, so that others are refused.
 SMALL_QUEUE = "batching { max_rows: 4 max_queue_length: 16 }"
 TEXTS = ["The house is small."] * 16
+# More than the server lets a client have in flight.
+LIMIT = "limits { client { max_texts_in_flight: 100 } }\n"
+TOO_MANY_TEXTS = TEXTS * 7
 
 
 def promtool(*arguments):
@@ -104,11 +107,12 @@ class Dashboards(JobsTestCase):
 
         def call(client):
             while not stop.wait(0.02):  # it need not be a flood
-                for model in ("busy", "busy", "nobody"):
+                for model, texts in (("busy", TEXTS), ("busy", TEXTS), ("nobody", TEXTS), ("busy", TOO_MANY_TEXTS)):
                     try:
-                        client.translate(model, TEXTS, decoding={"max_new_tokens": 24})
+                        client.translate(model, texts, decoding={"max_new_tokens": 24})
                     except grpc.RpcError as error:
-                        if error.code() not in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.NOT_FOUND):
+                        if error.code() not in (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.NOT_FOUND,
+                                                grpc.StatusCode.INVALID_ARGUMENT):
                             raise
 
         def switch(client):
@@ -131,7 +135,7 @@ class Dashboards(JobsTestCase):
         return end
 
     def test_what_rules_and_panels_read_is_there_and_moves(self):
-        models = model_config("busy", TINY / "v1_1", SMALL_QUEUE) + model_config("idle", TINY / "v1_0")
+        models = LIMIT + model_config("busy", TINY / "v1_1", SMALL_QUEUE) + model_config("idle", TINY / "v1_0")
         server = self.serve_jobs(models=models)
         prometheus = self.scrape(server)
         # From before the work, so that all of it is seen to move.
@@ -143,6 +147,11 @@ class Dashboards(JobsTestCase):
         spec.optimizer.warmup_steps = ENDLESS // 2  # the learning rate moves, too
         for _ in range(2):  # the second waits
             self.jobs(caller, "CreateJob", spec=spec)
+        # A worker that dies is followed by another one.
+        first = {"the first attempt": lambda: prometheus.query("petit_job_attempt == 1")}
+        self.assertEqual(wait_for_all(first, PATIENCE_SECONDS), [])
+        for pid in workers_below(self.directory):
+            kill(pid)
 
         rules = prometheus.rules()
         for rule in rules:

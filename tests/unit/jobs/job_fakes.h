@@ -113,10 +113,12 @@ class RecordingObserver final : public JobObserver {
  public:
   void OnCounts(const std::vector<std::pair<v1::JobState, int>>& counts) override { all_counts.push_back(counts); }
   void OnEvent(const std::string& job, const v1::JobEvent& event) override { events.emplace_back(job, event); }
+  void OnWorkers(const std::vector<WorkerSign>& now) override { workers = now; }
   void OnEnded(const std::string& job) override { ended.push_back(job); }
 
   std::vector<std::vector<std::pair<v1::JobState, int>>> all_counts;
   std::vector<std::pair<std::string, v1::JobEvent>> events;
+  std::vector<WorkerSign> workers;  // as told last
   std::vector<std::string> ended;
 };
 

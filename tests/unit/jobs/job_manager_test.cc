@@ -277,6 +277,22 @@ TEST_F(JobManagerTest, ObserversHearOfEventsEndsAndCounts) {
   EXPECT_EQ(observer_.events.size(), EventsOf(name).size()) << "each once";
 }
 
+TEST_F(JobManagerTest, ObserversHearWhenAWorkerWasLastHeard) {
+  const std::string name = CreateRunning(RequestFor({"a"}));
+  Round();
+  ASSERT_THAT(observer_.workers, SizeIs(1));
+  EXPECT_EQ(observer_.workers[0].job, name);
+  EXPECT_EQ(observer_.workers[0].attempt, 1);
+  Round(absl::Seconds(30));
+  EXPECT_GE(clock_.Now() - observer_.workers[0].heard, absl::Seconds(30));
+  cluster_.SayHeartbeat(name, 1);
+  Round();
+  EXPECT_EQ(observer_.workers[0].heard, clock_.Now());
+  cluster_.Finish(name, 1, {"a"});
+  Round();
+  EXPECT_THAT(observer_.workers, IsEmpty());
+}
+
 TEST_F(JobManagerTest, SubscribersAreWokenUntilTheyUnsubscribe) {
   int wakes = 0;
   int id = 0;

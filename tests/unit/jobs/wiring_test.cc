@@ -147,6 +147,14 @@ TEST_F(JobMetricsTest, AJobThatRanBeforeTheServerDidIsHeardOfByItsProgress) {
   EXPECT_THAT(Value(Read(), "petit_job_step{job=\"j\"}"), Optional(7.0));
 }
 
+TEST_F(JobMetricsTest, OrByItsWorker) {
+  jobs_.OnWorkers({{"jobs/j", 3, absl::UnixEpoch() + absl::Seconds(40)}});
+  EXPECT_THAT(Value(Read(), "petit_job_heartbeat_seconds{job=\"j\"}"), Optional(40.0));
+  EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(3.0));
+  jobs_.OnWorkers({});
+  EXPECT_EQ(CountSeries(Read(), "petit_job_heartbeat_seconds{"), 0);
+}
+
 TEST_F(JobMetricsTest, ADroppedArmLosesItsSeries) {
   jobs_.OnEvent("jobs/j", Progress(7));
   v1::JobEvent dropped;

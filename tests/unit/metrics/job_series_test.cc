@@ -59,6 +59,23 @@ TEST_F(JobSeriesTest, ARunningJobTellsItsFigures) {
   EXPECT_THAT(Value(text, "petit_job_learning_rate{arm=\"b\",job=\"j\"}"), Optional(1e-3));
 }
 
+TEST_F(JobSeriesTest, AWorkersHeartbeatGoesWithIt) {
+  jobs_->Start("j");
+  EXPECT_EQ(CountSeries(Read(), "petit_job_heartbeat_seconds{"), 0);
+  jobs_->SetWorkers({{"j", 2, absl::UnixEpoch() + absl::Milliseconds(2500)}, {"never started", 1, absl::Now()}});
+  EXPECT_THAT(Value(Read(), "petit_job_heartbeat_seconds{job=\"j\"}"), Optional(2.5));
+  EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(2.0));
+  EXPECT_EQ(CountSeries(Read(), "petit_job_attempt{"), 1);
+  jobs_->SetWorkers({});
+  EXPECT_EQ(CountSeries(Read(), "petit_job_heartbeat_seconds{"), 0);
+  EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(2.0)) << "between two attempts";
+  jobs_->SetWorkers({{"j", 3, absl::UnixEpoch() + absl::Seconds(7)}});
+  EXPECT_THAT(Value(Read(), "petit_job_heartbeat_seconds{job=\"j\"}"), Optional(7.0));
+  EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(3.0));
+  jobs_->End("j");
+  EXPECT_EQ(CountSeries(Read(), "petit_job_"), 0);
+}
+
 TEST_F(JobSeriesTest, AnEndedJobLeavesNothing) {
   jobs_->Start("j");
   jobs_->SetFigures("j", Figures(10, 1000));
