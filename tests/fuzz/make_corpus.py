@@ -108,6 +108,11 @@ def tokenizer():
     write("tokenizer", "ids", b"\x01" + struct.pack("<6i", 0, 1, 2, -1, 2**31 - 1, 100))
 
 
+def tokenizer_model():
+    tiny = CORPUS.parent.parent / "data/tiny/v1_1/spiece.model"
+    write("tokenizer_model", "tiny", tiny.read_bytes())
+
+
 def varint(value):
     out = b""
     while value > 0x7f:
@@ -178,5 +183,5 @@ def open_inference():
 
 
 if __name__ == "__main__":
-    for make in (safetensors, config_json, server_config, pairs, tokenizer, wire, open_inference):
+    for make in (safetensors, config_json, server_config, pairs, tokenizer, tokenizer_model, wire, open_inference):
         make()
