@@ -111,13 +111,13 @@ class JsonFormatter final : public spdlog::formatter {
 };
 
 // gRPC's threads may log to the process' very end, after spdlog's registry is gone.
-spdlog::logger* grpc_logger = nullptr;
+std::shared_ptr<spdlog::logger>* grpc_logger = nullptr;
 
 void LogFromGrpc(gpr_log_func_args* args) {
   const auto level = args->severity == GPR_LOG_SEVERITY_ERROR  ? spdlog::level::err
                      : args->severity == GPR_LOG_SEVERITY_INFO ? spdlog::level::info
                                                                : spdlog::level::debug;
-  grpc_logger->log(level, "grpc: {}:{}: {}", args->file, args->line, args->message);
+  (*grpc_logger)->log(level, "grpc: {}:{}: {}", args->file, args->line, args->message);
 }
 
 }  // namespace
@@ -137,7 +137,7 @@ void SetUpLog(LogLevel level, LogFormat format) {
   google::protobuf::SetLogHandler([](google::protobuf::LogLevel, const char*, int, const std::string& message) {
     spdlog::debug("protobuf: {}", message);
   });
-  grpc_logger = (new std::shared_ptr<spdlog::logger>(logger))->get();
+  grpc_logger = new std::shared_ptr<spdlog::logger>(logger);
   gpr_set_log_function(LogFromGrpc);
 }
 

@@ -86,7 +86,7 @@ absl::Status Registry::Impl::LoadVersion(ModelEntry* entry, std::int64_t version
     return loader(entry->settings(), version, entry->DirectoryOf(version));
   }();
   if (model.ok() && *model == nullptr) model = absl::InternalError("the loader returned no model");
-  const absl::Status status = model.status();
+  absl::Status status = model.status();
   if (!status.ok()) {
     ReturnFreedMemory();
     entry->FailLoading(version, std::string(status.message()));

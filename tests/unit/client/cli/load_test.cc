@@ -15,7 +15,6 @@ namespace {
 using client::FakeServer;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 class LoadCommand : public testing::Test {
  protected:
