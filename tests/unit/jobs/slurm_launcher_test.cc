@@ -184,7 +184,9 @@ TEST_F(SlurmLauncherTest, ASilentControllerIsNoEndOfAWorker) {
 }
 
 TEST_F(SlurmLauncherTest, WithoutSlurmsCommandsTheServerSaysSo) {
-  const std::string path = std::getenv("PATH");
+  const char* old_path = std::getenv("PATH");
+  ASSERT_NE(old_path, nullptr);
+  const std::string path = old_path;
   setenv("PATH", "/no/such/directory", 1);
   const absl::Status status = launcher_->Start(NewLaunch());
   setenv("PATH", path.c_str(), 1);

@@ -16,7 +16,6 @@
 namespace petit::serving {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 

@@ -16,7 +16,6 @@ namespace petit::serving {
 namespace {
 
 using testing::HasSubstr;
-using testing::MatchesRegex;
 using testing::SizeIs;
 
 class TranslateServiceTest : public ServerTest {

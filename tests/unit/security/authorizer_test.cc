@@ -12,7 +12,6 @@
 namespace petit::serving {
 namespace {
 
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
