@@ -4,7 +4,7 @@
 For each model a server of its own, pinned to its cores; the generator (petit load) has the rest. Tokens/s come from closed
 loops with 1, 8 and 32 texts in flight, the rate from a search for the highest that keeps 99 % of the answers within the
 objective. Synthetic texts of 5 to 25 words; --shapes adds flan-T5's shapes with random weights, whose translations all have
-32 tokens. Two servers on two cores share them with the generator."""
+32 tokens, and no search. Two servers on two cores share them with the generator."""
 
 import argparse
 import json
@@ -66,10 +66,23 @@ def figures(report):
     return report["phases"][-1]["figures"][0]
 
 
-def measure(options, name, checkpoint, precision, cores, extra=()):
+def search(options, address, cores, rate):
+    """The cells for the highest rate that holds, and its latencies."""
+    report = load(options, address, cores, "--rate", round(rate, 1), "--slo", options.slo, "--search", "--duration",
+                  f"{options.seconds}s")
+    best = report["search"] and report["search"]["best"]
+    held = [phase for phase in report["phases"] if phase["rate"] == best]
+    if not held:
+        return ["none", "-", "-"]
+    latency = held[-1]["figures"][0]["latency"]
+    return [f"{best:.1f}", f"{1000 * latency['p50']:.0f}", f"{1000 * latency['p99']:.0f}"]
+
+
+def measure(options, name, checkpoint, precision, cores, fixed_length=False):
     everything = sorted(os.sched_getaffinity(0))
     rest = [core for core in everything if core not in cores] or everything
     server = Server(options, checkpoint, precision, cores)
+    extra = ("--max-new-tokens", 32) if fixed_length else ()
     try:
         load(options, server.address, rest, "--streams", 8, "--duration", "3s", "--warmup", "1s", *extra)
         tokens, rate = [], 0
@@ -77,13 +90,7 @@ def measure(options, name, checkpoint, precision, cores, extra=()):
             one = figures(load(options, server.address, rest, "--streams", streams, "--duration", f"{options.seconds}s", *extra))
             tokens.append(one["tokens_per_second"])
             rate = max(rate, one["texts_per_second"])
-        report = load(options, server.address, rest, "--rate", max(0.5, round(rate / 2, 1)), "--slo", options.slo, "--search",
-                      "--duration", f"{options.seconds}s", *extra)
-        best = report["search"] and report["search"]["best"]
-        held = [phase for phase in report["phases"] if phase["rate"] == best]
-        latency = held[-1]["figures"][0]["latency"] if held else None
-        cells = [f"{best:.1f}" if best else "none", f"{1000 * latency['p50']:.0f}" if latency else "-",
-                 f"{1000 * latency['p99']:.0f}" if latency else "-"]
+        cells = ["-"] * 3 if fixed_length else search(options, server.address, rest, rate / 2)
         print(ROW.format(name, precision, len(cores), *(f"{value:.0f}" for value in tokens), *cells,
                          f"{server.resident_bytes() / 1e6:.0f}"), flush=True)
     finally:
@@ -145,8 +152,7 @@ def main():
         for shape in filter(None, options.shapes.split(",")):
             checkpoint = make_shape(options, shape, directory)
             for precision in ("FP32", "BF16", "INT8"):
-                options.slo = "p99=5s"
-                measure(options, f"flan-T5-{shape}'s shape", checkpoint, precision, cores[:1], ("--max-new-tokens", 32))
+                measure(options, f"flan-T5-{shape}'s shape", checkpoint, precision, cores[:1], fixed_length=True)
     measure_two(options, DEMO / "teacher", cores[:2])
 
 

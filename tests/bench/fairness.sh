@@ -6,7 +6,9 @@
 #   equal load  another client keeps 28 texts in flight: the replica decodes as much as in a flood, and nobody queues
 #   flood       another client keeps 256 texts in flight over streams, refills at once, and so keeps the queue full
 #   as one      the flood comes under the polite client's own token: what it is without turns
-# The figure to look at is flood / equal load: the price of the other's flood beyond that of a busy replica.
+#   limited     the flood again, on a server with limits { client { max_texts_in_flight: 3 } }
+# The figures to look at are flood / equal load, the price of the other's flood beyond that of a busy replica, and
+# limited / alone: what is left of it where the operator bounds each client.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -19,7 +21,11 @@ trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 for name in polite other; do
   "$bin/petit" token new --name "$name" --role TRANSLATE --out "$work/$name.token" >>"$work/clients.textproto"
 done
-cat >"$work/petit.textproto" <<END
+server=
+serve() {  # MORE_CONFIGURATION
+  [[ -z $server ]] || { kill "$server"; wait "$server" || true; }
+  cat >"$work/petit.textproto" <<END
+$1
 listen: "127.0.0.1:0"
 log_level: LOG_LEVEL_WARNING
 auth { clients_file: "clients.textproto" }
@@ -27,15 +33,18 @@ model { name: "teacher" checkpoint: "$PWD/deploy/demo/models/teacher"
   batching { max_rows: 32 max_queue_length: 64 }
   prompt { source: "en" target: "fr" prefix: "translate English to French: " } }
 END
-mkfifo "$work/out"
-"$bin/petit-server" --config "$work/petit.textproto" >"$work/out" &
-exec {out}<"$work/out"
-address=
-while read -r line <&"$out"; do
-  case $line in "listening on "*) address=${line#listening on }; break ;; esac
-done
-[[ -n $address ]] || { echo "fairness.sh: the server did not start" >&2; exit 1; }
-export PETIT_SERVER=$address
+  rm -f "$work/out"
+  mkfifo "$work/out"
+  "$bin/petit-server" --config "$work/petit.textproto" >"$work/out" &
+  server=$!
+  local out line address=
+  exec {out}<"$work/out"
+  while read -r line <&"$out"; do
+    case $line in "listening on "*) address=${line#listening on }; break ;; esac
+  done
+  [[ -n $address ]] || { echo "fairness.sh: the server did not start" >&2; exit 1; }
+  export PETIT_SERVER=$address
+}
 
 load() {  # TOKEN OPTIONS...
   "$bin/petit" load --quiet --model teacher --texts tests/data/parity/sentences.tsv --token-file "$work/$1.token" "${@:2}"
@@ -54,10 +63,13 @@ case_() {
 
 printf 'Hardware: %s, %s cores; clients on the same machine. %s s each, %s texts/s.\n\n' \
   "$(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" "$seconds" "$rate"
+serve ""
 case_ alone
 case_ equal-load other 28
 case_ flood other 256
 case_ as-one polite 256
+serve "limits { client { max_texts_in_flight: 3 } }"
+case_ limited other 256
 
 python3 - "$work" <<'END'
 import json, pathlib, sys
@@ -66,10 +78,10 @@ def figures(name):
     return json.loads(path.read_text())["phases"][0]["figures"][0] if path.exists() else None
 print("| polite client | answered | refused | p50 ms | p99 ms | the other's texts/s |\n|---|---|---|---|---|---|")
 p99 = {}
-for case in ("alone", "equal-load", "flood", "as-one"):
+for case in ("alone", "equal-load", "flood", "as-one", "limited"):
     mine, other = figures(case), figures(f"{case}.other")
     p50, p99[case] = (mine["latency"][q] * 1000 for q in ("p50", "p99"))
     rate = f"{other['texts_per_second']:.0f}" if other else "-"
     print(f"| {case} | {mine['answered']} | {mine['failed']} | {p50:.0f} | {p99[case]:.0f} | {rate} |")
-print(f"\nflood / equal load, p99: {p99['flood'] / p99['equal-load']:.2f}")
+print(f"\nflood / equal load, p99: {p99['flood'] / p99['equal-load']:.2f}; limited / alone: {p99['limited'] / p99['alone']:.2f}")
 END
