@@ -71,10 +71,7 @@ void JobMetrics::OnEvent(const std::string& job, const v1::JobEvent& event) {
 void JobMetrics::OnWorkers(const std::vector<WorkerSign>& workers) {
   std::vector<WorkerFigures> figures;
   figures.reserve(workers.size());
-  for (const WorkerSign& worker : workers) {
-    figures.push_back({Id(worker.job), worker.attempt, worker.heard});
-    series_->Start(figures.back().job);  // of a job that ran before the server did, this may be the first that is heard
-  }
+  for (const WorkerSign& worker : workers) figures.push_back({Id(worker.job), worker.attempt, worker.heard});
   series_->SetWorkers(figures);
 }
 

@@ -15,7 +15,9 @@ namespace petit::serving {
 struct WorkerSign {
   std::string job;  // "jobs/ID"
   int attempt = 0;
-  absl::Time heard;  // its last event or heartbeat; while it waits in a cluster's queue, now
+  // When this server last found an event or a heartbeat of it, or began to look; while it waits in a cluster's queue,
+  // now.
+  absl::Time heard;
 };
 
 // Called under no lock, from the manager's thread.

@@ -118,12 +118,14 @@ void JobSupervisor::AttendAttempt(JobRecord record) {
   const bool is_over = report.ok() && IsOver(*report, record, watch);
   // What lies in the directory of one that never was is not its own.
   const bool never_was = is_over && report->state == WorkerState::kNotStarted && !record.launched && !watch.launched;
-  if (!never_was) {
-    if (absl::Status status = TakeEvents(is_over, &record, &watch); !status.ok()) return Complain(record.id, status);
-  }
-  if (is_over) return Conclude(record, *report, watch);
+  const absl::Status taken = never_was ? absl::OkStatus() : TakeEvents(is_over, &record, &watch);
   if (report.ok() && report->state == WorkerState::kPending) watch.heard = clock_->Uptime();
-  workers_.push_back({record.job.name(), record.job.attempt(), clock_->Now() - (clock_->Uptime() - watch.heard)});
+  // One whose events cannot be read is there, too, and grows silent.
+  if (!is_over) {
+    workers_.push_back({record.job.name(), record.job.attempt(), clock_->Now() - (clock_->Uptime() - watch.heard)});
+  }
+  if (!taken.ok()) return Complain(record.id, taken);
+  if (is_over) return Conclude(record, *report, watch);
   Press(record, launch, &watch);
 }
 

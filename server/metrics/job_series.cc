@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <set>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -26,12 +27,15 @@ struct ArmGauges {
   Gauge* learning_rate = nullptr;
 };
 
+struct WorkerGauges {
+  Gauge* attempt = nullptr;
+  Gauge* heartbeat = nullptr;  // null while there is no worker
+};
+
 struct JobEntry {
   Gauge* step = nullptr;
   Gauge* last_event = nullptr;
   Counter* tokens = nullptr;
-  Gauge* attempt = nullptr;    // null before the first worker
-  Gauge* heartbeat = nullptr;  // null without a worker
   std::map<std::string, ArmGauges> arms;
 };
 
@@ -77,6 +81,7 @@ struct JobSeries::Impl {
   std::mutex mutex;
   std::map<std::string, Gauge*> states ABSL_GUARDED_BY(mutex);
   std::map<std::string, JobEntry> running ABSL_GUARDED_BY(mutex);
+  std::map<std::string, WorkerGauges> workers ABSL_GUARDED_BY(mutex);
 };
 
 ArmGauges& JobSeries::Impl::Arm(const std::string& job, const std::string& arm) {
@@ -117,8 +122,6 @@ bool JobSeries::Start(const std::string& job) {
   impl_->running[job] = {.step = &impl_->step.Add(labels),
                          .last_event = &impl_->last_event.Add(labels),
                          .tokens = &impl_->tokens.Add(labels),
-                         .attempt = nullptr,
-                         .heartbeat = nullptr,
                          .arms = {}};
   return true;
 }
@@ -152,19 +155,21 @@ void JobSeries::SetLastEvent(const std::string& job, absl::Time time) {
 
 void JobSeries::SetWorkers(const std::vector<WorkerFigures>& workers) {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
-  std::map<std::string, const WorkerFigures*> by_job;
-  for (const WorkerFigures& worker : workers) by_job[worker.job] = &worker;
-  for (auto& [job, entry] : impl_->running) {
-    const auto found = by_job.find(job);
-    if (found == by_job.end()) {
-      if (entry.heartbeat != nullptr) impl_->heartbeat.Remove(std::exchange(entry.heartbeat, nullptr));
-      continue;
+  std::set<std::string> alive;
+  for (const WorkerFigures& worker : workers) {
+    if (impl_->workers.count(worker.job) == 0 && impl_->workers.size() >= impl_->max_jobs) continue;
+    alive.insert(worker.job);
+    WorkerGauges& gauges = impl_->workers[worker.job];
+    const prometheus::Labels labels = {{"job", worker.job}};
+    if (gauges.attempt == nullptr) gauges.attempt = &impl_->attempt.Add(labels);
+    if (gauges.heartbeat == nullptr) gauges.heartbeat = &impl_->heartbeat.Add(labels);
+    gauges.attempt->Set(worker.attempt);
+    gauges.heartbeat->Set(absl::ToDoubleSeconds(worker.heard - absl::UnixEpoch()));
+  }
+  for (auto& [job, gauges] : impl_->workers) {
+    if (gauges.heartbeat != nullptr && alive.count(job) == 0) {
+      impl_->heartbeat.Remove(std::exchange(gauges.heartbeat, nullptr));
     }
-    // Made when there is something to say: at zero, a heartbeat would be half a century old.
-    if (entry.attempt == nullptr) entry.attempt = &impl_->attempt.Add({{"job", job}});
-    if (entry.heartbeat == nullptr) entry.heartbeat = &impl_->heartbeat.Add({{"job", job}});
-    entry.attempt->Set(found->second->attempt);
-    entry.heartbeat->Set(absl::ToDoubleSeconds(found->second->heard - absl::UnixEpoch()));
   }
 }
 
@@ -180,14 +185,17 @@ void JobSeries::DropArm(const std::string& job, const std::string& arm) {
 
 void JobSeries::End(const std::string& job) {
   const std::lock_guard<std::mutex> lock(impl_->mutex);
+  if (const auto worker = impl_->workers.find(job); worker != impl_->workers.end()) {
+    impl_->attempt.Remove(worker->second.attempt);
+    if (worker->second.heartbeat != nullptr) impl_->heartbeat.Remove(worker->second.heartbeat);
+    impl_->workers.erase(worker);
+  }
   const auto found = impl_->running.find(job);
   if (found == impl_->running.end()) return;
   for (const auto& [name, arm] : found->second.arms) impl_->Remove(arm);
   impl_->step.Remove(found->second.step);
   impl_->last_event.Remove(found->second.last_event);
   impl_->tokens.Remove(found->second.tokens);
-  if (found->second.attempt != nullptr) impl_->attempt.Remove(found->second.attempt);
-  if (found->second.heartbeat != nullptr) impl_->heartbeat.Remove(found->second.heartbeat);
   impl_->running.erase(found);
 }
 

@@ -59,7 +59,8 @@ class JobSeries {
   // there, as after a restart.
   void SetFigures(const std::string& job, const JobFigures& figures);
   void SetLastEvent(const std::string& job, absl::Time time);
-  // Jobs that are not named have no worker.
+  // Jobs that are not named have no worker. Whether a job was started is all the same: its figures come later than its
+  // worker after a restart of the server, and would begin at zero.
   void SetWorkers(const std::vector<WorkerFigures>& workers);
   void DropArm(const std::string& job, const std::string& arm);
   void End(const std::string& job);

@@ -7,6 +7,7 @@ objective. Synthetic texts of 5 to 25 words; --shapes adds flan-T5's shapes with
 32 tokens, and no search. Two servers on two cores share them with the generator."""
 
 import argparse
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -100,16 +101,10 @@ def measure(options, name, checkpoint, precision, cores, fixed_length=False):
 def measure_two(options, checkpoint, cores):
     """One server with two threads against two with one each, the same generators beside them."""
     def drive(servers):
-        drivers = []
-        with tempfile.TemporaryDirectory() as directory:
-            reports = [pathlib.Path(directory) / f"{number}.json" for number in range(len(servers))]
-            for server, report in zip(servers, reports):
-                drivers.append(subprocess.Popen([options.bin / "petit", "load", "--server", server.address, "--quiet", "--json",
-                                                 report, "--streams", str(32 // len(servers)), "--duration", f"{options.seconds}s"],
-                                                stdout=subprocess.DEVNULL))
-            for driver in drivers:
-                driver.wait()
-            return sum(figures(json.loads(report.read_text()))["tokens_per_second"] for report in reports)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            reports = pool.map(lambda server: load(options, server.address, cores, "--streams", 32 // len(servers), "--duration",
+                                                   f"{options.seconds}s"), servers)
+            return sum(figures(report)["tokens_per_second"] for report in reports)
 
     results = []
     for split in ([cores], [[core] for core in cores]):

@@ -1,5 +1,6 @@
 #include "server/jobs/job_manager.h"
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -288,6 +289,15 @@ TEST_F(JobManagerTest, ObserversHearWhenAWorkerWasLastHeard) {
   cluster_.SayHeartbeat(name, 1);
   Round();
   EXPECT_EQ(observer_.workers[0].heard, clock_.Now());
+  // Events that cannot be read are no sign of life, and the worker is there all the same.
+  const std::string events = DirectoryOf(name) + "/attempts/1/events.jsonl";
+  std::filesystem::rename(events, events + ".aside");
+  std::filesystem::create_directory(events);
+  Round(absl::Seconds(30));
+  ASSERT_THAT(observer_.workers, SizeIs(1));
+  EXPECT_GE(clock_.Now() - observer_.workers[0].heard, absl::Seconds(30));
+  std::filesystem::remove(events);
+  std::filesystem::rename(events + ".aside", events);
   cluster_.Finish(name, 1, {"a"});
   Round();
   EXPECT_THAT(observer_.workers, IsEmpty());

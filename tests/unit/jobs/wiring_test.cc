@@ -147,12 +147,17 @@ TEST_F(JobMetricsTest, AJobThatRanBeforeTheServerDidIsHeardOfByItsProgress) {
   EXPECT_THAT(Value(Read(), "petit_job_step{job=\"j\"}"), Optional(7.0));
 }
 
-TEST_F(JobMetricsTest, OrByItsWorker) {
+TEST_F(JobMetricsTest, AWorkerThatRanBeforeTheServerDidIsHeardBeforeItsFigures) {
   jobs_.OnWorkers({{"jobs/j", 3, absl::UnixEpoch() + absl::Seconds(40)}});
+  // At zero the tokens would leap with the first progress, and the last event be half a century old.
+  EXPECT_EQ(CountSeries(Read(), "petit_job_tokens_total"), 0);
+  EXPECT_EQ(CountSeries(Read(), "petit_job_last_event_seconds{"), 0);
   EXPECT_THAT(Value(Read(), "petit_job_heartbeat_seconds{job=\"j\"}"), Optional(40.0));
   EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(3.0));
   jobs_.OnWorkers({});
   EXPECT_EQ(CountSeries(Read(), "petit_job_heartbeat_seconds{"), 0);
+  jobs_.OnEnded("jobs/j");
+  EXPECT_EQ(CountSeries(Read(), "petit_job_"), 0);
 }
 
 TEST_F(JobMetricsTest, ADroppedArmLosesItsSeries) {

@@ -62,10 +62,12 @@ TEST_F(JobSeriesTest, ARunningJobTellsItsFigures) {
 TEST_F(JobSeriesTest, AWorkersHeartbeatGoesWithIt) {
   jobs_->Start("j");
   EXPECT_EQ(CountSeries(Read(), "petit_job_heartbeat_seconds{"), 0);
-  jobs_->SetWorkers({{"j", 2, absl::UnixEpoch() + absl::Milliseconds(2500)}, {"never started", 1, absl::Now()}});
+  jobs_->SetWorkers({{"j", 2, absl::UnixEpoch() + absl::Milliseconds(2500)},
+                     {"not started", 1, absl::Now()},
+                     {"too many", 1, absl::Now()}});
   EXPECT_THAT(Value(Read(), "petit_job_heartbeat_seconds{job=\"j\"}"), Optional(2.5));
   EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(2.0));
-  EXPECT_EQ(CountSeries(Read(), "petit_job_attempt{"), 1);
+  EXPECT_EQ(CountSeries(Read(), "petit_job_attempt{"), 2) << "no more than jobs may have series";
   jobs_->SetWorkers({});
   EXPECT_EQ(CountSeries(Read(), "petit_job_heartbeat_seconds{"), 0);
   EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(2.0)) << "between two attempts";
@@ -73,6 +75,7 @@ TEST_F(JobSeriesTest, AWorkersHeartbeatGoesWithIt) {
   EXPECT_THAT(Value(Read(), "petit_job_heartbeat_seconds{job=\"j\"}"), Optional(7.0));
   EXPECT_THAT(Value(Read(), "petit_job_attempt{job=\"j\"}"), Optional(3.0));
   jobs_->End("j");
+  jobs_->End("not started");
   EXPECT_EQ(CountSeries(Read(), "petit_job_"), 0);
 }
 
