@@ -292,7 +292,7 @@ TEST_F(JobManagerTest, ObserversHearWhenAWorkerWasLastHeard) {
   // Events that cannot be read are no sign of life, and the worker is there all the same.
   const std::string events = DirectoryOf(name) + "/attempts/1/events.jsonl";
   std::filesystem::rename(events, events + ".aside");
-  std::filesystem::create_directory(events);
+  std::filesystem::create_symlink(events + ".aside", events);  // which is not followed
   Round(absl::Seconds(30));
   ASSERT_THAT(observer_.workers, SizeIs(1));
   EXPECT_GE(clock_.Now() - observer_.workers[0].heard, absl::Seconds(30));
