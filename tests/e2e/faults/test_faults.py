@@ -178,11 +178,18 @@ class Faults(petit_e2e.TestCase):
 
     def test_huge_headers_are_refused(self):
         server = self.serve_tiny()
-        caller = self.client(server)
-        call = caller.method("petit.v1.ModelService", "ListModels")
+        told = set()
         for size in (64 << 10, 1 << 20, 8 << 20):
-            with self.assert_rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED):
+            # gRPC ends the connection with the call, so each gets its own; what is still being sent may meet the end
+            # before the reason arrives.
+            caller = self.client(server, options=(("grpc.use_local_subchannel_pool", 1),))
+            call = caller.method("petit.v1.ModelService", "ListModels")
+            with self.assertRaises(grpc.RpcError) as refused:
                 call(call.request_class(), metadata=(("x-huge", "a" * size),), timeout=60)
+            self.assertIn(refused.exception.code(), (grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.UNAVAILABLE))
+            told.add(refused.exception.code())
+            caller.close()
+        self.assertIn(grpc.StatusCode.RESOURCE_EXHAUSTED, told)
         self.assert_serves(server)
 
     def test_rapid_reset(self):
