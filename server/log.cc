@@ -37,8 +37,11 @@ spdlog::level::level_enum LevelOf(LogLevel level) {
   return spdlog::level::info;
 }
 
-spdlog::level::level_enum LevelOf(absl::StatusCode code) {
-  switch (code) {
+spdlog::level::level_enum LevelOf(const CallRecord& call) {
+  switch (call.code) {
+    case absl::StatusCode::kCancelled:
+      // Calls that are reset before they ask for anything cost their sender nothing: a flood is not to fill the disk.
+      return call.texts == 0 ? spdlog::level::debug : spdlog::level::info;
     case absl::StatusCode::kInternal:
     case absl::StatusCode::kUnknown:
     case absl::StatusCode::kDataLoss:
@@ -142,7 +145,7 @@ void SetUpLog(LogLevel level, LogFormat format) {
 }
 
 void LogCall(const CallRecord& call) {
-  const spdlog::level::level_enum level = LevelOf(call.code);
+  const spdlog::level::level_enum level = LevelOf(call);
   if (!spdlog::should_log(level)) return;
   logged_call = &call;
   spdlog::log(level, "{}", TextOf(call));

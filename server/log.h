@@ -36,7 +36,8 @@ struct CallRecord {
 
 // TEXT: "METHOD request=ID model=NAME code=OK texts=1 seconds=0.012345 trace=ID span=ID client=NAME ERROR".
 // JSON: the fields method, request_id, model, code, texts, seconds, trace_id, span_id, client, error.
-// A defect of ours (INTERNAL, UNKNOWN, DATA_LOSS) is an error; whatever else a call ends with is information.
+// A defect of ours (INTERNAL, UNKNOWN, DATA_LOSS) is an error; a call that was cancelled without a text, which anybody
+// can make by the million, is for debugging; whatever else a call ends with is information.
 void LogCall(const CallRecord& call);
 
 }  // namespace petit::serving

@@ -11,7 +11,7 @@ namespace petit::serving {
 absl::Status ParseMessage(const grpc::ByteBuffer& buffer, google::protobuf::Message* message) {
   grpc::ByteBuffer bytes(buffer);
   if (!bytes.Valid()) {
-    return absl::ResourceExhaustedError("the request is longer than this server takes (limits.max_message_bytes)");
+    return absl::CancelledError("the client reset the call before its request had come");
   }
   {
     grpc::ProtoBufferReader reader(&bytes);

@@ -11,8 +11,8 @@
 
 namespace petit::serving {
 
-// INVALID_ARGUMENT names the field and offset of bad UTF-8, or the byte where the framing breaks. RESOURCE_EXHAUSTED:
-// the message was longer than the server takes, and gRPC threw it away (and has told the client so).
+// INVALID_ARGUMENT names the field and offset of bad UTF-8, or the byte where the framing breaks. CANCELLED: the
+// client was gone before the message had come. (gRPC itself refuses those longer than limits.max_message_bytes.)
 absl::Status ParseMessage(const grpc::ByteBuffer& buffer, google::protobuf::Message* message);
 
 grpc::ByteBuffer SerializeMessage(const google::protobuf::Message& message);

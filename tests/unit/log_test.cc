@@ -58,6 +58,18 @@ CallRecord Failed() {
           .client = "batch"};
 }
 
+TEST_F(LogTest, CallsThatAreCancelledBeforeTheyAskForAnythingLeaveNoLine) {
+  Start(LogFormat::kText);
+  CallRecord reset = Failed();
+  reset.code = absl::StatusCode::kCancelled;
+  reset.texts = 0;
+  LogCall(reset);
+  CallRecord changed_its_mind = reset;
+  changed_its_mind.texts = 1;
+  LogCall(changed_its_mind);
+  EXPECT_THAT(Line(), HasSubstr("code=CANCELLED texts=1"));
+}
+
 TEST_F(LogTest, TextTellsOfACallInOneLine) {
   Start(LogFormat::kText);
   LogCall(Failed());

@@ -222,8 +222,11 @@ class Faults(petit_e2e.TestCase):
         for thread in threads:
             thread.join()
         self.assert_serves(server)
-        # What gRPC may use is bounded (512 MiB), and what it has used may stay with the allocator.
-        self.assertLess(server.memory() - memory, 1024 * MIB)
+        # gRPC 1.51 sets no bound to what the calls take until they are over; then it comes back.
+        self.wait_for(lambda: server.memory() - memory < 256 * MIB, "what the calls had taken")
+        self.assertGreater(server.metric("petit_requests_total", method="Translate", model="unknown", code="CANCELLED"),
+                           0)
+        self.assertNotIn("code=CANCELLED", server.log())
         self.assertEqual(server.terminate(), 0)
 
 
