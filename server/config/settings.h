@@ -60,6 +60,7 @@ struct RequestLimits {
   std::int64_t max_score_buffer_bytes = std::int64_t{256} << 20;
   int max_metadata_bytes = 16 << 10;
   int max_connection_calls = 1024;
+  int max_open_calls = 4096;
   absl::Duration max_connection_idle = absl::Minutes(15);
   absl::Duration max_connection_age = absl::Hours(2);
   absl::Duration connection_age_grace = absl::Hours(1);

@@ -1,5 +1,7 @@
 #include "server/rpc/server.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <utility>
@@ -163,11 +165,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& sett
   impl->Tick();
   if (settings.tls) impl->ReloadCertificates(settings.tls->reload);
   if (settings.auth && !settings.auth->clients_file.empty()) impl->ReloadClients(settings.auth->reload);
-  impl->listener->Start([acceptor = impl->acceptor.get()](int from, int connection) {
+  impl->listener->Start([impl = impl.get(), most = settings.limits.max_open_calls](int from, int connection) {
+    // Whoever has a connection is served before more come: under a flood of calls gRPC would read them all in turn.
+    if (impl->calls.open() >= most) {
+      impl->environment.metrics->CountDenied("max_open_calls");
+      close(connection);
+      return;
+    }
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
     parameters.listener_fd = from;
     parameters.fd = connection;
-    acceptor->HandleNewConnection(&parameters);
+    impl->acceptor->HandleNewConnection(&parameters);
   });
   return std::unique_ptr<Server>(new Server(std::move(impl)));
 }

@@ -188,15 +188,17 @@ TEST_F(SecurityConfigTest, LimitsOfEachClient) {
 TEST_F(SecurityConfigTest, LimitsOfConnections) {
   const RequestLimits limits =
       Good(
-          "limits { max_metadata_bytes: 8192 max_connection_calls: 7 max_connection_idle_seconds: 1.5 "
+          "limits { max_metadata_bytes: 8192 max_connection_calls: 7 max_open_calls: 9 max_connection_idle_seconds: 1.5 "
           "max_connection_age_seconds: 60 connection_age_grace_seconds: 5 }")
           .limits;
   EXPECT_EQ(limits.max_metadata_bytes, 8192);
   EXPECT_EQ(limits.max_connection_calls, 7);
+  EXPECT_EQ(limits.max_open_calls, 9);
   EXPECT_EQ(limits.max_connection_idle, absl::Milliseconds(1500));
   EXPECT_EQ(limits.max_connection_age, absl::Minutes(1));
   EXPECT_EQ(limits.connection_age_grace, absl::Seconds(5));
   ExpectBad("limits { max_connection_age_seconds: 1e9 }", "max_connection_age_seconds is 1e+09");
+  ExpectBad("limits { max_open_calls: -1 }", "max_open_calls is -1");
   ExpectBad("limits { max_metadata_bytes: 10 }", "max_metadata_bytes is 10; it must be between 1024 and 1048576");
 }
 

@@ -8,12 +8,14 @@
 #include "absl/synchronization/notification.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "grpcpp/create_channel.h"
 #include "tests/unit/rpc/server_fixture.h"
 
 namespace petit::serving {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::SizeIs;
 
 class ClientLimitsTest : public ServerTest {
@@ -72,6 +74,38 @@ TEST_F(ClientLimitsTest, TextsInFlightAreBoundedOverAllCalls) {
   go_on.Notify();
   first.join();
   EXPECT_TRUE(Translate(Request("student", {"a", "b", "c"}), &response).ok());
+}
+
+TEST_F(ClientLimitsTest, BeyondSoManyCallsNewConnectionsAreClosedAndOldOnesGoOn) {
+  settings_.limits.max_open_calls = 2;
+  AddModel(FakeSettings("student"));
+  Start();
+  const v1::TranslateOptions options = Request("student", {}).options();
+  TestStream first(translation_.get(), options);
+  TestStream second(translation_.get(), options);
+  v1::StreamTranslateResponse answer;
+  for (TestStream* stream : {&first, &second}) {
+    ASSERT_TRUE(stream->Send(1, "a"));
+    ASSERT_TRUE(stream->Read(&answer));
+  }
+  grpc::ChannelArguments of_its_own;
+  of_its_own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  of_its_own.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10);
+  of_its_own.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 10);
+  const auto newcomer = v1::TranslationService::NewStub(
+      grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), of_its_own));
+  v1::TranslateResponse response;
+  grpc::ClientContext refused;
+  EXPECT_EQ(newcomer->Translate(&refused, Request("student", {"a"}), &response).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(metrics_->Text(), Not(HasSubstr("petit_denied_total{reason=\"max_open_calls\"} 0")));
+  EXPECT_TRUE(Translate(Request("student", {"a"}), &response).ok());
+  std::map<std::int64_t, v1::TranslationResult> results;
+  EXPECT_TRUE(first.Finish(&results).ok());
+  grpc::ClientContext patient;
+  patient.set_wait_for_ready(true);
+  EXPECT_TRUE(newcomer->Translate(&patient, Request("student", {"a"}), &response).ok());
+  EXPECT_TRUE(second.Finish(&results).ok());
 }
 
 TEST_F(ClientLimitsTest, AStreamIsReadMoreSlowlyRatherThanRefused) {
