@@ -186,11 +186,11 @@ TEST_F(SecurityConfigTest, LimitsOfEachClient) {
 }
 
 TEST_F(SecurityConfigTest, LimitsOfConnections) {
-  const RequestLimits limits =
-      Good(
-          "limits { max_metadata_bytes: 8192 max_connection_calls: 7 max_open_calls: 9 max_connection_idle_seconds: 1.5 "
-          "max_connection_age_seconds: 60 connection_age_grace_seconds: 5 }")
-          .limits;
+  const RequestLimits limits = Good(
+                                   "limits { max_metadata_bytes: 8192 max_connection_calls: 7 max_open_calls: 9 "
+                                   "max_connection_idle_seconds: 1.5 "
+                                   "max_connection_age_seconds: 60 connection_age_grace_seconds: 5 }")
+                                   .limits;
   EXPECT_EQ(limits.max_metadata_bytes, 8192);
   EXPECT_EQ(limits.max_connection_calls, 7);
   EXPECT_EQ(limits.max_open_calls, 9);
