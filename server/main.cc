@@ -187,8 +187,7 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Debian's Abseil looks for deadlocks at each lock, of gRPC's too, behind one lock of its own. The sanitizers' and debug
-// builds keep it.
+// Debian's Abseil looks for deadlocks at each lock, of gRPC's too, behind one lock of its own. Debug builds keep it.
 void TrustLockOrder() {
 #ifdef NDEBUG
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
