@@ -93,8 +93,8 @@ void CheckRequestLimits(const ServerConfig& config, const Located& server_at, Se
                                       out.max_metadata_bytes, 1024, 1 << 20);
   out.max_connection_calls = at.Bounded(LimitsConfig::kMaxConnectionCallsFieldNumber, limits.max_connection_calls(),
                                         out.max_connection_calls, 1, 1 << 24);
-  out.max_open_calls = at.Bounded(LimitsConfig::kMaxOpenCallsFieldNumber, limits.max_open_calls(), out.max_open_calls,
-                                  1, 1 << 24);
+  out.max_open_calls =
+      at.Bounded(LimitsConfig::kMaxOpenCallsFieldNumber, limits.max_open_calls(), out.max_open_calls, 1, 1 << 24);
   out.max_connection_idle =
       at.BoundedSeconds(LimitsConfig::kMaxConnectionIdleSecondsFieldNumber, limits.max_connection_idle_seconds(),
                         out.max_connection_idle, kMaxConnectionSeconds);
