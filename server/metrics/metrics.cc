@@ -37,9 +37,9 @@ constexpr std::array<const char*, 17> kCodes = {
     "DATA_LOSS", "UNAUTHENTICATED"};
 
 // Why calls are refused for who makes them; they stand at zero from the start.
-constexpr std::array<const char*, 7> kDenials = {"no_credentials", "bad_token",           "no_role",
+constexpr std::array<const char*, 8> kDenials = {"no_credentials", "bad_token",           "no_role",
                                                  "no_method",      "requests_per_second", "max_texts_in_flight",
-                                                 "max_open_calls"};
+                                                 "max_open_calls", "max_connection_calls"};
 
 struct ModelSeries {
   ReplicaSeries replica;

@@ -47,6 +47,7 @@ std::optional<TraceContext> Trace(const grpc::CallbackServerContext& context) {
 CallContext::CallContext(std::string_view method, const Environment& environment, grpc::CallbackServerContext* context)
     : environment_(environment),
       ref_(environment.calls),
+      passed_(environment.security->Pass(context)),
       method_(method),
       request_id_(RequestId(*context)),
       client_(environment.security->ClientOf(*context)),

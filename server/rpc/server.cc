@@ -182,6 +182,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& sett
 
 Server::~Server() {
   if (!impl_->drained) Drain(absl::Now());
+  // gRPC is done with all calls. Timers of retries hold some, and so does for a moment the worker that answered them.
+  impl_->responders.Stop();
+  impl_->calls.WaitForNone(absl::InfiniteFuture());
 }
 
 const std::string& Server::address() const { return impl_->listener->address(); }

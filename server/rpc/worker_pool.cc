@@ -9,18 +9,23 @@ WorkerPool::WorkerPool(int threads, std::size_t max_queued) : max_queued_(max_qu
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
 }
 
-WorkerPool::~WorkerPool() {
+WorkerPool::~WorkerPool() { Stop(); }
+
+void WorkerPool::Stop() {
+  std::multimap<absl::Time, Task> dropped;
   {
     const absl::MutexLock lock(&mutex_);
     stopping_ = true;
     changed_.SignalAll();
+    dropped.swap(timed_);
   }
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 bool WorkerPool::Post(Task task) {
   const absl::MutexLock lock(&mutex_);
-  if (ready_.size() >= max_queued_) return false;
+  if (stopping_ || ready_.size() >= max_queued_) return false;
   ready_.push_back(std::move(task));
   changed_.Signal();
   return true;
@@ -28,6 +33,7 @@ bool WorkerPool::Post(Task task) {
 
 void WorkerPool::PostAfter(absl::Duration delay, Task task) {
   const absl::MutexLock lock(&mutex_);
+  if (stopping_) return;
   timed_.emplace(absl::Now() + delay, std::move(task));
   changed_.Signal();
 }

@@ -23,17 +23,20 @@ class WorkerPool {
   using Task = std::function<void()>;
 
   explicit WorkerPool(int threads, std::size_t max_queued = std::numeric_limits<std::size_t>::max());
-  // Runs what is queued, drops what waits for its time.
+  // As Stop.
   ~WorkerPool();
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
   // Runs the task soon, in the order of posting where there is one thread. False, and the task is dropped, where
-  // max_queued tasks wait already.
+  // max_queued tasks wait already or after Stop.
   bool Post(Task task);
 
   // Runs the task after the delay. Not counted against max_queued.
   void PostAfter(absl::Duration delay, Task task);
+
+  // Runs what is queued, drops what waits for its time and whatever is posted later. Not from a task.
+  void Stop();
 
  private:
   void Work();

@@ -35,6 +35,12 @@ std::string_view View(const grpc_slice& slice) {
   return {reinterpret_cast<const char*>(GRPC_SLICE_START_PTR(slice)), GRPC_SLICE_LENGTH(slice)};
 }
 
+// Whether calls of this path are handed on to us, rather than to gRPC's own services or to nobody.
+bool IsOurs(std::string_view path) {
+  return absl::StartsWith({path.data(), path.size()}, "/petit.v1.") ||
+         absl::StartsWith({path.data(), path.size()}, "/inference.");
+}
+
 std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
 // Two of them are none: which one counts would be anybody's guess.
@@ -148,7 +154,8 @@ class Changing {
 }  // namespace
 
 struct Security::Impl {
-  Impl(const ServerSettings& settings, Metrics* metrics) : tls(settings.tls), auth(settings.auth), metrics(metrics) {}
+  Impl(const ServerSettings& settings, Metrics* metrics)
+      : tls(settings.tls), auth(settings.auth), metrics(metrics), gate(2 * settings.limits.max_connection_calls) {}
 
   static void Process(void* state, grpc_auth_context* context, const grpc_metadata* metadata, std::size_t count,
                       grpc_process_auth_metadata_done_cb done, void* user_data);
@@ -157,6 +164,7 @@ struct Security::Impl {
   const std::optional<TlsSettings> tls;
   const std::optional<AuthSettings> auth;
   Metrics* const metrics;
+  CallGate gate;
   std::optional<Certificates> certificates;  // with tls
   std::optional<Authorizer> authorizer;      // with auth
 
@@ -168,7 +176,7 @@ struct Security::Impl {
 // `context` is the connection's, shared by all its calls: what one call shows must not be written there.
 void Security::Impl::Process(void* state, grpc_auth_context* context, const grpc_metadata* metadata, std::size_t count,
                              grpc_process_auth_metadata_done_cb done, void* user_data) {
-  const Impl& self = *static_cast<const Impl*>(state);
+  Impl& self = *static_cast<Impl*>(state);
   std::string_view path;
   ShownCredentials shown;
   for (std::size_t i = 0; i < count; ++i) {
@@ -176,14 +184,23 @@ void Security::Impl::Process(void* state, grpc_auth_context* context, const grpc
     if (key == ":path") path = View(metadata[i].value);
     if (key == kAuthorization) AddAuthorization(View(metadata[i].value), &shown);
   }
+  const auto end = [&](const absl::Status& status) {
+    const std::string message(status.message());
+    done(user_data, nullptr, 0, nullptr, 0, static_cast<grpc_status_code>(status.code()), message.c_str());
+  };
+  if (IsOurs(path) && !self.gate.Open(context, absl::Now())) {
+    self.metrics->CountDenied("max_connection_calls");
+    return end(
+        absl::ResourceExhaustedError("too many calls of this connection are not over (limits.max_connection_calls)"));
+  }
+  if (!self.authorizer) return end(absl::OkStatus());
   AddCertificate(context, &shown);
   const Decision decision = self.authorizer->Decide(path, shown);
   if (!decision.status.ok()) {
     self.metrics->CountDenied(decision.reason);
     spdlog::info("denied {} client={} reason={}", Shown(path), self.authorizer->NameOf(shown), decision.reason);
   }
-  const std::string message(decision.status.message());
-  done(user_data, nullptr, 0, nullptr, 0, static_cast<grpc_status_code>(decision.status.code()), message.c_str());
+  end(decision.status);
 }
 
 grpc_server_credentials* Security::Impl::MakeCore() {
@@ -219,13 +236,17 @@ absl::StatusOr<std::unique_ptr<Security>> Security::Create(const ServerSettings&
 }
 
 std::shared_ptr<grpc::ServerCredentials> Security::MakeCredentials() {
-  if (!impl_->tls && !impl_->auth) return grpc::InsecureServerCredentials();
   grpc_server_credentials* core = impl_->MakeCore();
-  if (impl_->auth) {
-    grpc_server_credentials_set_auth_metadata_processor(
-        core, {.process = &Impl::Process, .destroy = nullptr, .state = impl_.get()});
-  }
+  grpc_server_credentials_set_auth_metadata_processor(
+      core, {.process = &Impl::Process, .destroy = nullptr, .state = impl_.get()});
   return std::make_shared<CoreCredentials>(core);
+}
+
+std::unique_ptr<CallGate::Passed> Security::Pass(grpc::CallbackServerContext* context) {
+  // Which all calls of a connection share; its address will do.
+  grpc_auth_context* const connection = grpc_call_auth_context(context->c_call());
+  grpc_auth_context_release(connection);
+  return std::make_unique<CallGate::Passed>(&impl_->gate, connection);
 }
 
 std::string Security::ClientOf(const grpc::ServerContextBase& context) const {

@@ -14,6 +14,7 @@
 #include "grpcpp/server_context.h"
 #include "server/config/settings.h"
 #include "server/metrics/metrics.h"
+#include "server/security/call_gate.h"
 
 namespace petit::serving {
 
@@ -30,6 +31,9 @@ class Security {
   // Who makes this call, for the log and for limits: the known client's name, else a name of its certificate, else its
   // address without the port.
   std::string ClientOf(const grpc::ServerContextBase& context) const;
+
+  // For each call to hold until its end.
+  std::unique_ptr<CallGate::Passed> Pass(grpc::CallbackServerContext* context);
 
   // Read the files again, and log what changed or is wrong. Without `tls`, without a clients_file: nothing.
   void ReloadCertificates();

@@ -43,7 +43,7 @@ TEST(MetricsTest, RefusedCallersAreCountedByReasonFromZero) {
   metrics.CountDenied("bad_token");
   metrics.CountDenied("bad_token");
   EXPECT_THAT(Value(Read(metrics), R"(petit_denied_total{reason="bad_token"})"), Optional(2.0));
-  EXPECT_EQ(CountSeries(Read(metrics), "petit_denied_total"), 7);
+  EXPECT_EQ(CountSeries(Read(metrics), "petit_denied_total"), 8);
 }
 
 TEST(MetricsTest, SeriesOfConfiguredModelsExistFromTheStartAtZero) {

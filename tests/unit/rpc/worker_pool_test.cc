@@ -69,5 +69,19 @@ TEST(WorkerPoolTest, TasksThatWaitForTheirTimeAreDroppedAtTheEnd) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
+TEST(WorkerPoolTest, RunsWhatIsQueuedWhenItStopsAndDropsWhatComesLater) {
+  int ran = 0;
+  const auto held = std::make_shared<int>(0);
+  WorkerPool pool(1);
+  for (int i = 0; i < 10; ++i) pool.Post([&ran] { ++ran; });
+  pool.Stop();
+  EXPECT_EQ(ran, 10);
+  EXPECT_FALSE(pool.Post([held] { ++*held; }));
+  pool.PostAfter(absl::ZeroDuration(), [held] { ++*held; });
+  pool.Stop();
+  EXPECT_EQ(*held, 0);
+  EXPECT_EQ(held.use_count(), 1);
+}
+
 }  // namespace
 }  // namespace petit::serving
