@@ -34,8 +34,8 @@ class Metrics {
   void CountRequest(std::string_view method, std::string_view model, std::string_view code, absl::Duration took);
 
   // One call that was refused for who makes it: for want of a token or a role (Authorizer's reasons), or beyond what
-  // the client may take ("requests_per_second", "max_texts_in_flight") or its connection ("max_connection_calls"). Or one
-  // connection, beyond "max_open_calls".
+  // the client may take ("requests_per_second", "max_texts_in_flight") or its connection ("max_connection_calls"). Or
+  // one connection, beyond "max_open_calls".
   void CountDenied(std::string_view reason);
 
   // What one replica of the model reports into. May outlive the Metrics. Take one for each replica: the gauges
