@@ -226,7 +226,7 @@ class Faults(petit_e2e.TestCase):
             began = time.monotonic()
             bystander.translate("tiny", ["a house"], decoding={"max_new_tokens": 4})
             if SOAK_SECONDS:
-                self.assertLess(time.monotonic() - began, 5)
+                self.assertLess(time.monotonic() - began, 10)
         stop.set()
         for thread in threads:
             thread.join()
