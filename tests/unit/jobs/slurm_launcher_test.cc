@@ -84,8 +84,8 @@ TEST_F(SlurmLauncherTest, AFailedNodeEndsTheAttempt) {
   const std::string name = absl::StrCat("nodename=", node);
   ASSERT_TRUE(Command("scontrol", {"update", name, "state=down", "reason=test"}).ok());
   EXPECT_EQ(Await(*launcher_, launch, WorkerState::kEnded).reason, "Slurm ended it: NODE_FAIL");
-  // Slurm refuses as long as the node cleans up after the job.
-  const absl::Time deadline = absl::Now() + absl::Minutes(2);
+  // Slurm refuses as long as the node cleans up after the job; what got lost it sends again after minutes.
+  const absl::Time deadline = absl::Now() + absl::Minutes(6);
   while (!Command("scontrol", {"update", name, "state=resume"}).ok()) ASSERT_LT(absl::Now(), deadline);
 }
 
