@@ -62,7 +62,7 @@ class CallContext {
  private:
   const Environment& environment_;
   CallTracker::Ref ref_;
-  std::unique_ptr<CallGate::Passed> passed_;
+  CallGate::Passed passed_;
   std::string_view method_;
   std::string request_id_;
   std::string client_;

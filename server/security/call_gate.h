@@ -2,8 +2,6 @@
 #ifndef PETIT_SERVER_SECURITY_CALL_GATE_H_
 #define PETIT_SERVER_SECURITY_CALL_GATE_H_
 
-#include <utility>
-
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"

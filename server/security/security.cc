@@ -8,7 +8,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -36,10 +35,7 @@ std::string_view View(const grpc_slice& slice) {
 }
 
 // Whether calls of this path are handed on to us, rather than to gRPC's own services or to nobody.
-bool IsOurs(std::string_view path) {
-  return absl::StartsWith({path.data(), path.size()}, "/petit.v1.") ||
-         absl::StartsWith({path.data(), path.size()}, "/inference.");
-}
+bool IsOurs(std::string_view path) { return path.starts_with("/petit.v1.") || path.starts_with("/inference."); }
 
 std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -242,11 +238,11 @@ std::shared_ptr<grpc::ServerCredentials> Security::MakeCredentials() {
   return std::make_shared<CoreCredentials>(core);
 }
 
-std::unique_ptr<CallGate::Passed> Security::Pass(grpc::CallbackServerContext* context) {
+CallGate::Passed Security::Pass(grpc::CallbackServerContext* context) {
   // Which all calls of a connection share; its address will do.
   grpc_auth_context* const connection = grpc_call_auth_context(context->c_call());
   grpc_auth_context_release(connection);
-  return std::make_unique<CallGate::Passed>(&impl_->gate, connection);
+  return {&impl_->gate, connection};
 }
 
 std::string Security::ClientOf(const grpc::ServerContextBase& context) const {

@@ -33,7 +33,7 @@ class Security {
   std::string ClientOf(const grpc::ServerContextBase& context) const;
 
   // For each call to hold until its end.
-  std::unique_ptr<CallGate::Passed> Pass(grpc::CallbackServerContext* context);
+  CallGate::Passed Pass(grpc::CallbackServerContext* context);
 
   // Read the files again, and log what changed or is wrong. Without `tls`, without a clients_file: nothing.
   void ReloadCertificates();

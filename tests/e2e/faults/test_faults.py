@@ -230,7 +230,7 @@ class Faults(petit_e2e.TestCase):
         stop.set()
         for thread in threads:
             thread.join()
-        self.assertLess(server.memory("VmHWM") - memory, 2048 * MIB)
+        self.assertLess(server.memory("VmHWM") - memory, 1024 * MIB)
         self.wait_for(lambda: server.memory() - memory < 256 * MIB, "what the calls had taken")
         self.assert_serves(server)
         self.assertGreater(server.metric("petit_requests_total", method="Translate", model="unknown", code="CANCELLED"),
