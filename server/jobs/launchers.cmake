@@ -15,10 +15,14 @@ if(BUILD_TESTING)
   target_link_libraries(petit_launcher_test PRIVATE petit_options petit_launchers GTest::gmock_main)
   target_compile_definitions(petit_launcher_test PRIVATE PETIT_FAKE_WORKER="$<TARGET_FILE:petit_fake_worker>")
   add_dependencies(petit_launcher_test petit_fake_worker)
-  # Those that need a Slurm run together beside one.
-  gtest_discover_tests(petit_launcher_test DISCOVERY_MODE PRE_TEST TEST_FILTER "-Slurm/*:SlurmLauncherTest.*" PROPERTIES LABELS unit)
-  add_test(NAME SlurmLauncher
-    COMMAND ${PROJECT_SOURCE_DIR}/tests/e2e/slurm/with_slurm.sh
-      $<TARGET_FILE:petit_launcher_test> --gtest_filter=Slurm/*:SlurmLauncherTest.*)
-  set_tests_properties(SlurmLauncher PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
+  # Those that need a Slurm run together beside one; those that harm their Slurm have one of their own.
+  gtest_discover_tests(petit_launcher_test DISCOVERY_MODE PRE_TEST
+    TEST_FILTER "-Slurm/*:SlurmLauncherTest.*:SlurmFailureTest.*" PROPERTIES LABELS unit)
+  function(petit_add_slurm_test name filter)
+    add_test(NAME ${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/e2e/slurm/with_slurm.sh
+      $<TARGET_FILE:petit_launcher_test> --gtest_filter=${filter})
+    set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 300 SKIP_RETURN_CODE 77)
+  endfunction()
+  petit_add_slurm_test(SlurmLauncher Slurm/*:SlurmLauncherTest.*)
+  petit_add_slurm_test(SlurmFailure SlurmFailureTest.*)
 endif()
