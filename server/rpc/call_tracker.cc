@@ -14,11 +14,6 @@ CallTracker::Ref::~Ref() {
   --tracker_->calls_;
 }
 
-int CallTracker::open() const {
-  const absl::MutexLock lock(&mutex_);
-  return calls_;
-}
-
 bool CallTracker::WaitForNone(absl::Time deadline) {
   const absl::MutexLock lock(&mutex_);
   const auto none = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return calls_ == 0; };

@@ -38,9 +38,6 @@ class CallTracker {
   void StartDraining() { draining_ = true; }
   bool draining() const { return draining_; }
 
-  // Calls that have begun and not ended.
-  int open() const;
-
   // True if no call is left before the deadline.
   bool WaitForNone(absl::Time deadline);
 
@@ -49,7 +46,7 @@ class CallTracker {
 
  private:
   std::atomic<bool> draining_ = false;
-  mutable absl::Mutex mutex_;
+  absl::Mutex mutex_;
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::weak_ptr<TickedStream>> streams_ ABSL_GUARDED_BY(mutex_);
 };

@@ -154,6 +154,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& sett
   impl->acceptor = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, impl->security->MakeCredentials());
   SetConnectionLimits(settings.limits, &builder);
+  builder.experimental().SetInterceptorCreators(impl->security->MakeInterceptors());
   builder.RegisterService(&impl->translation);
   builder.RegisterService(&impl->models);
   builder.RegisterService(&impl->job_service);
@@ -167,7 +168,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerSettings& sett
   if (settings.auth && !settings.auth->clients_file.empty()) impl->ReloadClients(settings.auth->reload);
   impl->listener->Start([impl = impl.get(), most = settings.limits.max_open_calls](int from, int connection) {
     // Whoever has a connection is served before more come: under a flood of calls gRPC would read them all in turn.
-    if (impl->calls.open() >= most) {
+    if (impl->security->open_calls() >= most) {
       impl->environment.metrics->CountDenied("max_open_calls");
       close(connection);
       return;

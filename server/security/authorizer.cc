@@ -45,7 +45,15 @@ absl::Status Unauthenticated(bool shown_token) {
       "PETIT_TOKEN_FILE), or show the certificate of a known client");
 }
 
+// Clients of newer services try them by this code and fall back on older ones.
+Decision NoSuchMethod() {
+  return {absl::UnimplementedError("there is no such method; the reflection service lists those that there are"),
+          "no_method"};
+}
+
 }  // namespace
+
+Decision DecideForAnybody(std::string_view path) { return AccessOf(path) ? Decision() : NoSuchMethod(); }
 
 Authorizer::Authorizer(const AuthSettings& settings)
     : anonymous_roles_(settings.anonymous_roles),
@@ -107,8 +115,7 @@ Decision Authorizer::Decide(std::string_view path, const ShownCredentials& shown
   const KnownClient* client = Find(*known, shown);
   if (client == nullptr && shown.authorization) return {Unauthenticated(true), "bad_token"};
   if (client == nullptr && anonymous_roles_.empty()) return {Unauthenticated(false), "no_credentials"};
-  if (!access)
-    return {absl::PermissionDeniedError("there is no such method, or none that clients may call"), "no_method"};
+  if (!access) return NoSuchMethod();
   const std::set<Role>& roles = client == nullptr ? anonymous_roles_ : client->roles;
   if (!access->role || roles.count(*access->role) > 0) return {};
   // Who shows nothing may yet have something to show.

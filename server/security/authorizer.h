@@ -25,11 +25,14 @@ struct ShownCredentials {
 };
 
 struct Decision {
-  absl::Status status;      // OK, UNAUTHENTICATED or PERMISSION_DENIED; the message never has the token
+  absl::Status status;      // OK, UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED; the message never has the token
   std::string_view reason;  // of a refusal, one of kDenialReasons
 };
 
 inline constexpr std::string_view kDenialReasons[] = {"no_credentials", "bad_token", "no_role", "no_method"};
+
+// Where nobody is asked for credentials: whether there is such a method.
+Decision DecideForAnybody(std::string_view path);
 
 // Thread-safe.
 class Authorizer {

@@ -20,8 +20,14 @@ bool CallGate::Open(Connection connection, absl::Time now) {
   return true;
 }
 
+int CallGate::passed() const {
+  const absl::MutexLock lock(&mutex_);
+  return all_passed_;
+}
+
 void CallGate::Pass(Connection connection) {
   const absl::MutexLock lock(&mutex_);
+  ++all_passed_;
   ++passed_[connection];
   const auto waiting = waiting_.find(connection);
   if (waiting != waiting_.end() && waiting->second > 0) --waiting->second;
@@ -29,6 +35,7 @@ void CallGate::Pass(Connection connection) {
 
 void CallGate::End(Connection connection) {
   const absl::MutexLock lock(&mutex_);
+  --all_passed_;
   const auto passed = passed_.find(connection);
   if (--passed->second == 0) passed_.erase(passed);
 }

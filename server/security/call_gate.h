@@ -36,12 +36,16 @@ class CallGate {
   // The headers of a call have come. False: refuse it.
   bool Open(Connection connection, absl::Time now);
 
+  // Calls that have passed and not ended, of all connections.
+  int passed() const;
+
  private:
   void Pass(Connection connection);
   void End(Connection connection);
 
   const int most_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
+  int all_passed_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::flat_hash_map<Connection, int> passed_ ABSL_GUARDED_BY(mutex_);
   // Opened less passed since since_. Begins anew every second: what gRPC itself refuses then never passes.
   absl::Time since_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();

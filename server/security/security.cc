@@ -19,6 +19,8 @@
 #include "server/config/config.h"
 #include "server/printable.h"
 #include "server/security/authorizer.h"
+#include "server/security/log_budget.h"
+#include "server/security/method_access.h"
 #include "server/security/tls_files.h"
 #include "spdlog/spdlog.h"
 
@@ -26,6 +28,7 @@ namespace petit::serving {
 namespace {
 
 constexpr std::string_view kAuthorization = "authorization";
+constexpr int kDenialsLogged = 10;  // a second
 
 // For the log: what a call shows is its caller's to choose.
 std::string Shown(std::string_view text) { return Printable({text.data(), text.size()}, 128); }
@@ -33,9 +36,6 @@ std::string Shown(std::string_view text) { return Printable({text.data(), text.s
 std::string_view View(const grpc_slice& slice) {
   return {reinterpret_cast<const char*>(GRPC_SLICE_START_PTR(slice)), GRPC_SLICE_LENGTH(slice)};
 }
-
-// Whether calls of this path are handed on to us, rather than to gRPC's own services or to nobody.
-bool IsOurs(std::string_view path) { return path.starts_with("/petit.v1.") || path.starts_with("/inference."); }
 
 std::string_view View(grpc::string_ref text) { return {text.data(), text.size()}; }
 
@@ -138,6 +138,36 @@ void LogClients(const std::vector<KnownClient>& clients) {
                absl::StrJoin(clients, ", ", [](std::string* out, const KnownClient& client) { *out += client.name; }));
 }
 
+// Counts a call of gRPC's own services for as long as it lives.
+class CountedCall final : public grpc::experimental::Interceptor {
+ public:
+  CountedCall(Security* security, grpc::ServerContextBase* context) : security_(security), context_(context) {}
+
+  // First when the headers have come; before, the context has no call yet.
+  void Intercept(grpc::experimental::InterceptorBatchMethods* methods) override {
+    if (passed_ == nullptr) passed_.reset(new CallGate::Passed(security_->Pass(context_)));
+    methods->Proceed();
+  }
+
+ private:
+  Security* const security_;
+  grpc::ServerContextBase* const context_;
+  std::unique_ptr<CallGate::Passed> passed_;
+};
+
+// Ours count themselves: an intercepted call takes gRPC longer.
+class CountedCalls final : public grpc::experimental::ServerInterceptorFactoryInterface {
+ public:
+  explicit CountedCalls(Security* security) : security_(security) {}
+  grpc::experimental::Interceptor* CreateServerInterceptor(grpc::experimental::ServerRpcInfo* info) override {
+    if (!std::string_view(info->method()).starts_with("/grpc.")) return nullptr;
+    return new CountedCall(security_, info->server_context());
+  }
+
+ private:
+  Security* const security_;
+};
+
 // Says a thing once while it stays the same.
 class Changing {
  public:
@@ -161,6 +191,7 @@ struct Security::Impl {
   const std::optional<AuthSettings> auth;
   Metrics* const metrics;
   CallGate gate;
+  LogBudget denials{kDenialsLogged};
   std::optional<Certificates> certificates;  // with tls
   std::optional<Authorizer> authorizer;      // with auth
 
@@ -184,17 +215,21 @@ void Security::Impl::Process(void* state, grpc_auth_context* context, const grpc
     const std::string message(status.message());
     done(user_data, nullptr, 0, nullptr, 0, static_cast<grpc_status_code>(status.code()), message.c_str());
   };
-  if (IsOurs(path) && !self.gate.Open(context, absl::Now())) {
+  // Nobody would count a call of an unknown method; none gets that far.
+  if (AccessOf(path) && !self.gate.Open(context, absl::Now())) {
     self.metrics->CountDenied("max_connection_calls");
     return end(
         absl::ResourceExhaustedError("too many calls of this connection are not over (limits.max_connection_calls)"));
   }
-  if (!self.authorizer) return end(absl::OkStatus());
-  AddCertificate(context, &shown);
-  const Decision decision = self.authorizer->Decide(path, shown);
+  if (self.authorizer) AddCertificate(context, &shown);
+  const Decision decision = self.authorizer ? self.authorizer->Decide(path, shown) : DecideForAnybody(path);
   if (!decision.status.ok()) {
     self.metrics->CountDenied(decision.reason);
-    spdlog::info("denied {} client={} reason={}", Shown(path), self.authorizer->NameOf(shown), decision.reason);
+    if (const std::optional<std::int64_t> left_out = self.denials.Take(absl::Now())) {
+      if (*left_out > 0) spdlog::info("denied {} more calls that are not logged", *left_out);
+      spdlog::info("denied {} client={} reason={}", Shown(path), self.authorizer ? self.authorizer->NameOf(shown) : "",
+                   decision.reason);
+    }
   }
   end(decision.status);
 }
@@ -238,12 +273,20 @@ std::shared_ptr<grpc::ServerCredentials> Security::MakeCredentials() {
   return std::make_shared<CoreCredentials>(core);
 }
 
-CallGate::Passed Security::Pass(grpc::CallbackServerContext* context) {
+CallGate::Passed Security::Pass(grpc::ServerContextBase* context) {
   // Which all calls of a connection share; its address will do.
   grpc_auth_context* const connection = grpc_call_auth_context(context->c_call());
   grpc_auth_context_release(connection);
   return {&impl_->gate, connection};
 }
+
+std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> Security::MakeInterceptors() {
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> factories;
+  factories.push_back(std::make_unique<CountedCalls>(this));
+  return factories;
+}
+
+int Security::open_calls() const { return impl_->gate.passed(); }
 
 std::string Security::ClientOf(const grpc::ServerContextBase& context) const {
   if (impl_->tls || impl_->auth) {

@@ -8,10 +8,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_context.h"
+#include "grpcpp/support/server_interceptor.h"
 #include "server/config/settings.h"
 #include "server/metrics/metrics.h"
 #include "server/security/call_gate.h"
@@ -32,8 +34,14 @@ class Security {
   // address without the port.
   std::string ClientOf(const grpc::ServerContextBase& context) const;
 
-  // For each call to hold until its end.
-  CallGate::Passed Pass(grpc::CallbackServerContext* context);
+  // For each call of our services to hold until its end.
+  CallGate::Passed Pass(grpc::ServerContextBase* context);
+
+  // Hold the same for the calls of gRPC's own services.
+  std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> MakeInterceptors();
+
+  // Calls that have begun and not ended, of all services.
+  int open_calls() const;
 
   // Read the files again, and log what changed or is wrong. Without `tls`, without a clients_file: nothing.
   void ReloadCertificates();

@@ -164,6 +164,8 @@ TEST_F(SecurityTest, WithoutSettingsEverybodyIsServed) {
   Start();
   EXPECT_TRUE(ListModels().ok());
   EXPECT_TRUE(ListModels("whatever").ok());
+  EXPECT_EQ(Call("/grpc.health.v1.Health/Check"), grpc::StatusCode::OK);
+  EXPECT_EQ(Call("/no.such.Service/Method"), grpc::StatusCode::UNIMPLEMENTED);
 }
 
 TEST_F(SecurityTest, TokensWorkOnPlainTextOfThisMachine) {
@@ -192,7 +194,7 @@ TEST_F(SecurityTest, EveryKindOfMethodIsGuarded) {
   const char* const reflection = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
   EXPECT_EQ(Call(reflection), grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_EQ(Call("/no.such.Service/Method"), grpc::StatusCode::UNAUTHENTICATED);
-  EXPECT_EQ(Call("/no.such.Service/Method", "petit_nothing"), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(Call("/no.such.Service/Method", "petit_nothing"), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_EQ(Call("/grpc.health.v1.Health/Check"), grpc::StatusCode::OK);
 }
 

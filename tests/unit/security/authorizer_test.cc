@@ -101,8 +101,10 @@ TEST_F(AuthorizerTest, WhatIsNoKnownTokenIsUnauthenticatedAndNotRepeated) {
 TEST_F(AuthorizerTest, AMethodWithoutARowIsForNobody) {
   for (const char* path : {"", "/", "/petit.v1.TranslationService/Translate2", "petit.v1.TranslationService/Translate",
                            "/petit.v1.TranslationService/translate", "/petit.v1.TranslationService/Translate/"}) {
-    ExpectDenied(path, Header("Bearer petit_ops"), absl::StatusCode::kPermissionDenied, "no_method", "no such method");
+    ExpectDenied(path, Header("Bearer petit_ops"), absl::StatusCode::kUnimplemented, "no_method", "no such method");
+    EXPECT_EQ(DecideForAnybody(path).status.code(), absl::StatusCode::kUnimplemented) << path;
   }
+  EXPECT_TRUE(DecideForAnybody(kTranslate).status.ok());
 }
 
 TEST_F(AuthorizerTest, AnyOfAClientsTokensWillDo) {

@@ -55,5 +55,15 @@ TEST_F(CallGateTest, WhatNeverPassesIsForgottenAfterASecond) {
   EXPECT_FALSE(Open(&a_));
 }
 
+TEST_F(CallGateTest, ItKnowsHowManyAreOpenOverAllConnections) {
+  EXPECT_EQ(gate_.passed(), 0);
+  const CallGate::Passed first(&gate_, &a_);
+  {
+    const CallGate::Passed second(&gate_, &b_);
+    EXPECT_EQ(gate_.passed(), 2);
+  }
+  EXPECT_EQ(gate_.passed(), 1);
+}
+
 }  // namespace
 }  // namespace petit::serving
