@@ -10,6 +10,7 @@
 #include "grpc/support/log.h"
 #include "nlohmann/json.hpp"
 #include "server/printable.h"
+#include "server/service_manager.h"
 #include "spdlog/pattern_formatter.h"
 #include "spdlog/sinks/stdout_sinks.h"
 #include "spdlog/spdlog.h"
@@ -113,6 +114,35 @@ class JsonFormatter final : public spdlog::formatter {
   }
 };
 
+class PriorityFormatter final : public spdlog::formatter {
+ public:
+  explicit PriorityFormatter(std::unique_ptr<spdlog::formatter> formatter) : formatter_(std::move(formatter)) {}
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const std::string_view priority = PriorityOf(message.level);
+    out.append(priority.data(), priority.data() + priority.size());
+    formatter_->format(message, out);
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override { return WithPriority(formatter_->clone()); }
+
+ private:
+  static std::string_view PriorityOf(spdlog::level::level_enum level) {
+    switch (level) {
+      case spdlog::level::critical:
+        return "<2>";
+      case spdlog::level::err:
+        return "<3>";
+      case spdlog::level::warn:
+        return "<4>";
+      case spdlog::level::info:
+        return "<6>";
+      default:
+        return "<7>";
+    }
+  }
+
+  const std::unique_ptr<spdlog::formatter> formatter_;
+};
+
 // gRPC's threads may log to the process' very end, after spdlog's registry is gone.
 std::shared_ptr<spdlog::logger>* grpc_logger = nullptr;
 
@@ -130,9 +160,13 @@ std::unique_ptr<spdlog::formatter> MakeLogFormatter(LogFormat format) {
   return std::make_unique<TextFormatter>();
 }
 
+std::unique_ptr<spdlog::formatter> WithPriority(std::unique_ptr<spdlog::formatter> formatter) {
+  return std::make_unique<PriorityFormatter>(std::move(formatter));
+}
+
 void SetUpLog(LogLevel level, LogFormat format) {
   auto logger = spdlog::stderr_logger_mt("petit");
-  logger->set_formatter(MakeLogFormatter(format));
+  logger->set_formatter(LogsToJournal() ? WithPriority(MakeLogFormatter(format)) : MakeLogFormatter(format));
   logger->set_level(LevelOf(level));
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(logger);

@@ -17,7 +17,11 @@ namespace petit::serving {
 // of LogCall has the call's fields besides.
 std::unique_ptr<spdlog::formatter> MakeLogFormatter(LogFormat format);
 
-// Replaces the default logger; gRPC's and Protobuf's own messages go there too. Once, before other threads start.
+// `formatter`'s lines after "<N>", their priority as systemd's journal takes it (sd-daemon(3)) and takes it off.
+std::unique_ptr<spdlog::formatter> WithPriority(std::unique_ptr<spdlog::formatter> formatter);
+
+// Replaces the default logger; gRPC's and Protobuf's own messages go there too. With priorities where standard error is
+// the journal. Once, before other threads start.
 void SetUpLog(LogLevel level, LogFormat format);
 
 // A call that has ended. What is empty is left out.

@@ -30,6 +30,7 @@
 #include "server/registry/registry.h"
 #include "server/rpc/health.h"
 #include "server/rpc/server.h"
+#include "server/service_manager.h"
 #include "server/shutdown_signals.h"
 #include "spdlog/spdlog.h"
 
@@ -158,12 +159,16 @@ int Run(ServerSettings settings) {
     if (!address.ok()) return Fail(settings, address.status());
     metrics_address = *std::move(address);
   }
+  // Before the models are there: systemd ends what is not ready in time, and large ones take theirs.
+  TellServiceManager("READY=1\nSTATUS=loading models");
   registry.LoadConfigured();
   signals.Ready();
+  TellServiceManager("STATUS=serving");
   std::cout << "listening on " << (*server)->address() << std::endl;
   if (metrics_address) std::cout << "metrics on " << *metrics_address << std::endl;
 
   signals.Wait();
+  TellServiceManager("STOPPING=1\nSTATUS=draining");
   const absl::Time deadline = absl::Now() + settings.drain_timeout;
   const bool drained = (*server)->Drain(deadline);
   // Jobs' workers run on: the next server adopts them. Their manager ends before the registry refuses what it

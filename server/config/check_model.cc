@@ -57,15 +57,21 @@ void CheckCheckpoint(const ModelConfig& model, const Located& at, const std::str
   settings->checkpoint = ResolvePath(base_directory, model.checkpoint());
   const std::filesystem::path directory = settings->checkpoint;
   std::error_code error;
-  if (!std::filesystem::is_directory(directory, error)) {
+  const bool is_directory = std::filesystem::is_directory(directory, error);
+  if (error == std::errc::permission_denied) {
+    at.ComplainAbout(ModelConfig::kCheckpointFieldNumber, absl::StrCat("checkpoint ", Quoted(settings->checkpoint),
+                                                                       " cannot be looked at: ", error.message()));
+  } else if (!is_directory) {
     at.ComplainAbout(ModelConfig::kCheckpointFieldNumber,
                      absl::StrCat("checkpoint ", Quoted(settings->checkpoint),
                                   " is not a directory; it must be one in the Hugging Face layout (relative paths "
                                   "begin at the configuration file's directory)"));
   } else if (!std::filesystem::exists(directory / "config.json", error)) {
-    at.ComplainAbout(ModelConfig::kCheckpointFieldNumber,
-                     absl::StrCat("checkpoint ", Quoted(settings->checkpoint),
-                                  " has no config.json; it must be a directory in the Hugging Face layout"));
+    at.ComplainAbout(
+        ModelConfig::kCheckpointFieldNumber,
+        error ? absl::StrCat("checkpoint ", Quoted(settings->checkpoint), " cannot be looked into: ", error.message())
+              : absl::StrCat("checkpoint ", Quoted(settings->checkpoint),
+                             " has no config.json; it must be a directory in the Hugging Face layout"));
   }
 }
 

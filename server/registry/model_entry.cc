@@ -51,6 +51,7 @@ absl::StatusOr<ModelHandle> ModelEntry::Acquire(std::int64_t version) const {
     const auto entry = versions_.find(version == 0 ? served_ : version);
     if (entry != versions_.end() && entry->second.loaded != nullptr) return entry->second.loaded->pin();
     if (version == 0) {
+      if (due_) return absl::UnavailableError(absl::StrCat("model '", settings_.name, "' will be loaded; try again"));
       const auto latest = versions_.find(latest_);
       const bool has_error = latest != versions_.end() && !has_no_version_;
       return Unready(settings_.name, "", StateLocked(), has_error ? latest->second.status.error : warning_);
@@ -145,6 +146,7 @@ absl::StatusOr<std::int64_t> ModelEntry::WantedVersion() {
     }
   }
   const std::lock_guard<std::mutex> lock(mutex_);
+  due_ = false;
   warning_ = warning;
   has_no_version_ = none && served_ == 0;
   if (none) return absl::NotFoundError(warning);
@@ -172,6 +174,7 @@ void ModelEntry::BeginLoading(std::int64_t version) {
   entry.status = VersionStatus();
   entry.status.version = version;
   entry.status.state = VersionState::kLoading;
+  due_ = false;
   latest_ = version;
   has_no_version_ = false;
 }

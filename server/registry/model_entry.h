@@ -55,7 +55,7 @@ struct VersionEntry {
 
 class ModelEntry {
  public:
-  explicit ModelEntry(ModelSettings settings) : settings_(std::move(settings)) {}
+  explicit ModelEntry(ModelSettings settings) : settings_(std::move(settings)), due_(!settings_.load_later) {}
 
   const ModelSettings& settings() const { return settings_; }
   // Held through Load, Unload and SetServedVersion, so that they follow one another. Acquire does not need it.
@@ -99,6 +99,7 @@ class ModelEntry {
   std::int64_t served_ ABSL_GUARDED_BY(mutex_) = 0;
   std::int64_t latest_ ABSL_GUARDED_BY(mutex_) = 0;  // last operated on: its state is the model's if none is served
   bool has_no_version_ ABSL_GUARDED_BY(mutex_) = false;
+  bool due_ ABSL_GUARDED_BY(mutex_);  // start-up has not come to it yet
   std::string warning_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -79,6 +79,9 @@ absl::Status CallContext::CancelledStatus() const {
   constexpr absl::Duration kSlack = absl::Milliseconds(20);
   if (absl::Now() + kSlack >= deadline_)
     return absl::DeadlineExceededError("the call's deadline passed before it was done");
+  if (!environment_.calls->waiting()) {
+    return absl::UnavailableError("the server ended before the call was done (drain_timeout_seconds)");
+  }
   return absl::CancelledError("the client cancelled the call");
 }
 

@@ -52,7 +52,8 @@ class CallContext {
   void Cancel() { cancelled_->store(true); }
   bool cancelled() const { return cancelled_->load(); }
 
-  // The status of a call whose client is gone: DEADLINE_EXCEEDED where its time is over, else CANCELLED.
+  // The status of a call whose client is gone: DEADLINE_EXCEEDED where its time is over, UNAVAILABLE where the server's
+  // is, else CANCELLED.
   absl::Status CancelledStatus() const;
 
   // Counts and logs the call, and gives what to finish it with. A call whose client is gone, or whose time is over,

@@ -38,6 +38,10 @@ class CallTracker {
   void StartDraining() { draining_ = true; }
   bool draining() const { return draining_; }
 
+  // The drain's time is over: calls that end from then on were ended by the server.
+  void StopWaiting() { waiting_ = false; }
+  bool waiting() const { return waiting_; }
+
   // True if no call is left before the deadline.
   bool WaitForNone(absl::Time deadline);
 
@@ -46,6 +50,7 @@ class CallTracker {
 
  private:
   std::atomic<bool> draining_ = false;
+  std::atomic<bool> waiting_ = true;
   absl::Mutex mutex_;
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<std::weak_ptr<TickedStream>> streams_ ABSL_GUARDED_BY(mutex_);

@@ -201,6 +201,7 @@ bool Server::Drain(absl::Time deadline) {
     done = impl_->calls.WaitForNone(std::min(deadline, now + kDrainTick));
     if (done || absl::Now() >= deadline) break;
   }
+  if (!done) impl_->calls.StopWaiting();
   impl_->health->Detach();
   impl_->listener->Stop();
   impl_->server->Shutdown(absl::ToChronoTime(absl::Now() + (done ? kGoodbye : absl::ZeroDuration())));

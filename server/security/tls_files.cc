@@ -1,9 +1,11 @@
 #include "server/security/tls_files.h"
 
+#include <cerrno>
 #include <ctime>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <system_error>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -35,8 +37,11 @@ absl::Status Bad(const std::string& path, absl::string_view what) {
 
 absl::StatusOr<std::string> Read(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
+  const int error = errno;
   std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file && text.empty()) return Bad(path, "cannot be read");
+  if (!file && text.empty()) {
+    return Bad(path, absl::StrCat("cannot be read: ", std::generic_category().message(error)));
+  }
   return text;
 }
 

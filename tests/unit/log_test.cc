@@ -20,6 +20,7 @@ using testing::EndsWith;
 using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::Not;
+using testing::StartsWith;
 
 class LogTest : public testing::Test {
  protected:
@@ -110,6 +111,21 @@ TEST_F(LogTest, AnEntryThatIsNoCallHasNoFieldsOfOne) {
   json line = json::parse(Line());
   line.erase("time");
   EXPECT_EQ(line, json::parse(R"({"level": "warning", "message": "model student: falls back"})"));
+}
+
+TEST_F(LogTest, TheJournalIsToldThePriority) {
+  for (const LogFormat format : {LogFormat::kText, LogFormat::kJson}) {
+    Start(format);
+    spdlog::default_logger()->set_formatter(WithPriority(MakeLogFormatter(format)));
+    spdlog::critical("text");
+    EXPECT_THAT(Line(), MatchesRegex("<2>[{2].*text.*"));
+    spdlog::error("text");
+    EXPECT_THAT(Line(), StartsWith("<3>"));
+    spdlog::warn("text");
+    EXPECT_THAT(Line(), StartsWith("<4>"));
+    spdlog::info("text");
+    EXPECT_THAT(Line(), StartsWith("<6>"));
+  }
 }
 
 TEST_F(LogTest, TheServersOwnFailuresAreErrors) {

@@ -4,13 +4,14 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 
 import yaml
 
 import petit_e2e
 from deployments.deployment import DEPLOY, DRAIN_SECONDS, GRACE_SECONDS, Deployment, needs, run
-from petit_e2e import BIN, SOURCE, TINY, Client
+from petit_e2e import BIN, SOURCE, TINY, Client, Server, model_config, write_config
 from petit_jobs import JobsTestCase
 
 SLURM_IS_ABSENT = 77
@@ -46,6 +47,19 @@ class Systemd(Deployment):
         user = re.search(r"^User=(\w+)$", self.UNIT.read_text(), re.M)[1]
         self.assertRegex((DEPLOY / "systemd/petit.sysusers.conf").read_text(), rf"(?m)^u {user} ")
         self.assertEqual(re.findall("(?m)^.*rror.*$", done.stderr), [])
+
+    def test_the_server_tells_when_it_is_ready_and_when_it_ends(self):
+        self.assertIn("\nType=notify\n", self.UNIT.read_text())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.settimeout(60)
+            manager.bind(str(self.directory / "notify"))
+            server = Server(write_config(self.directory, model_config("tiny", TINY / "v1_1")),
+                            env={"NOTIFY_SOCKET": str(self.directory / "notify")})
+            self.stack.callback(server.close)
+            self.assertEqual(manager.recv(256), b"READY=1\nSTATUS=loading models")
+            self.assertEqual(manager.recv(256), b"STATUS=serving")
+            self.assertEqual(server.terminate(), 0)
+            self.assertEqual(manager.recv(256), b"STOPPING=1\nSTATUS=draining")
 
     def test_it_waits_for_the_drain(self):
         seconds = int(re.search(r"^TimeoutStopSec=(\d+)$", self.UNIT.read_text(), re.M)[1])

@@ -239,6 +239,10 @@ TEST_F(ConfigTest, DirectoriesMustBeThere) {
               ElementsAre(AllOf(StartsWith("f.textproto:1:19: "), HasSubstr((base_ / "gone").string()))));
   EXPECT_THAT(Errors(Parse(absl::StrCat("model { name: \"m\" checkpoint: \"models\" ", kPrompt, " }"))),
               ElementsAre(HasSubstr("has no config.json")));
+  std::filesystem::create_directory(base_ / "loop");
+  std::filesystem::create_symlink("config.json", base_ / "loop/config.json");
+  EXPECT_THAT(Errors(Parse(absl::StrCat("model { name: \"m\" checkpoint: \"loop\" ", kPrompt, " }"))),
+              ElementsAre(HasSubstr("cannot be looked into: Too many levels of symbolic links")));
   EXPECT_THAT(
       Errors(Parse(absl::StrCat("model { name: \"m\" checkpoint: \"small\" ", kPrompt, " }\nmodel_root: \"no\""))),
       ElementsAre(AllOf(StartsWith("f.textproto:2:1: "), HasSubstr("model_root"))));

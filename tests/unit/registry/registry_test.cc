@@ -123,6 +123,11 @@ TEST_F(RegistryTest, AModelThatIsNotReadyIsUnavailableAndTheMessageSaysWhy) {
   ModelSettings later = Versioned("later", {1});
   later.load_later = true;
   const auto registry = Make({Versioned("broken", {1}), later, Versioned("none", {})});
+  for (const char* name : {"broken", "none"}) {
+    const absl::Status due = registry->Acquire(name).status();
+    EXPECT_TRUE(absl::IsUnavailable(due)) << due;
+    EXPECT_THAT(std::string(due.message()), HasSubstr("will be loaded")) << "start-up has not come to it";
+  }
   registry->LoadConfigured();
   for (const std::int64_t version : {0, 1}) {
     const absl::Status broken = registry->Acquire("broken", version).status();

@@ -238,6 +238,7 @@ TEST_F(LifecycleTest, WhatIsNotDoneByTheDeadlineIsCancelled) {
   EXPECT_FALSE(server_->Drain(absl::Now()));
   unary.join();
   observer->WaitForFinished(absl::StatusCode::kCancelled, 1);
+  EXPECT_EQ(Counted("Translate", "teacher", "UNAVAILABLE"), "1") << "no client cancelled it";
 }
 
 TEST_F(LifecycleTest, TwoServersCannotShareAPort) {

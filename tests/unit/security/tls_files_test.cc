@@ -119,7 +119,7 @@ TEST_F(TlsFilesTest, AKeyWithAPassphraseIsRefusedAndSaysSo) {
 TEST_F(TlsFilesTest, AMissingFileIsNamed) {
   TlsSettings settings = Settings(one_.certificate, one_.key);
   settings.key += ".not";
-  ExpectBad(settings, "key.pem.not", "cannot be read");
+  ExpectBad(settings, "key.pem.not", "cannot be read: No such file or directory");
 }
 
 }  // namespace
