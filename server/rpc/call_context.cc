@@ -74,12 +74,17 @@ absl::StatusOr<ClientLimiter::Texts> CallContext::TakeTexts(int count) const {
   return taken;
 }
 
+void CallContext::Cancel() {
+  server_ended_ = !environment_.calls->waiting();
+  cancelled_->store(true);
+}
+
 absl::Status CallContext::CancelledStatus() const {
   // gRPC's clocks and ours differ a little, and the client's own timer is the first to end a call.
   constexpr absl::Duration kSlack = absl::Milliseconds(20);
   if (absl::Now() + kSlack >= deadline_)
     return absl::DeadlineExceededError("the call's deadline passed before it was done");
-  if (!environment_.calls->waiting()) {
+  if (server_ended_) {
     return absl::UnavailableError("the server ended before the call was done (drain_timeout_seconds)");
   }
   return absl::CancelledError("the client cancelled the call");

@@ -49,7 +49,7 @@ class CallContext {
 
   // Set once the client is gone; shared with the call's sequences.
   const engine::CancelFlag& cancel_flag() const { return cancelled_; }
-  void Cancel() { cancelled_->store(true); }
+  void Cancel();
   bool cancelled() const { return cancelled_->load(); }
 
   // The status of a call whose client is gone: DEADLINE_EXCEEDED where its time is over, UNAVAILABLE where the server's
@@ -70,6 +70,7 @@ class CallContext {
   std::optional<TraceContext> trace_;
   absl::Time start_;
   absl::Time deadline_;
+  std::atomic<bool> server_ended_ = false;  // and not the client, where the call is cancelled
   engine::CancelFlag cancelled_ = std::make_shared<std::atomic<bool>>(false);
   std::string model_;
   int texts_ = 0;
