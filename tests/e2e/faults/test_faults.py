@@ -96,13 +96,16 @@ class Faults(petit_e2e.TestCase):
         self.assertEqual(figures["not_sent"], 0)
         self.assertEqual(server.metric("petit_queue_length", model="tiny"), 0)
         self.assertEqual(server.metric("petit_active_sequences", model="tiny"), 0)
-        self.assertLess(server.memory() - before, 64 * MIB)
+        # Calls in flight at once take what they take, for as long or short as it lasts, and leave nothing.
+        self.assertLess(server.memory("VmHWM") - before, 512 * MIB)
+        self.wait_for(lambda: server.memory() - before < 64 * MIB, "what the calls had taken")
         refusals = sorted(took.result())
         if SOAK_SECONDS:  # a busy machine may let it ask but a few times
             self.assertTrue(refusals)
             p99 = refusals[len(refusals) * 99 // 100]
             print(f"{figures['sent']} texts, {refused} refused; refusals p99 {1000 * p99:.1f} ms; memory "
-                  f"{(server.memory() - before) / MIB:+.1f} MiB", file=sys.stderr)
+                  f"{(server.memory('VmHWM') - before) / MIB:+.1f} MiB at the most, "
+                  f"{(server.memory() - before) / MIB:+.1f} MiB afterwards", file=sys.stderr)
             self.assertLess(p99, 0.050)
         self.assert_serves(server)
 
