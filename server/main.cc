@@ -16,6 +16,8 @@
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "models/torch/torch_executor.h"
@@ -88,11 +90,18 @@ void ReturnFreedMemory() {
   mallctl(purge.c_str(), nullptr, nullptr, nullptr, 0);
 }
 
+// Says why the server does not start, before there is a log.
+void Complain(const absl::string_view message) {
+  const char* const priority = LogsToJournal() ? "<3>" : "";  // of each line
+  for (const absl::string_view line : absl::StrSplit(message, '\n')) std::cerr << priority << line << "\n";
+  std::cerr.flush();
+}
+
 int Fail(const ServerSettings& settings, const absl::Status& status) {
   if (settings.log_format == LogFormat::kJson) {
     spdlog::critical("{}", std::string(status.message()));  // standard error is to hold nothing but JSON
   } else {
-    std::cerr << "petit-server: " << status.message() << std::endl;
+    Complain(absl::StrCat("petit-server: ", status.message()));
   }
   return EXIT_FAILURE;
 }
@@ -163,7 +172,7 @@ int Run(ServerSettings settings) {
   TellServiceManager("READY=1\nSTATUS=loading models");
   registry.LoadConfigured();
   signals.Ready();
-  TellServiceManager("STATUS=serving");
+  TellServiceManager(health.ready() ? "STATUS=serving" : "STATUS=serving; not all models are loaded, see the log");
   std::cout << "listening on " << (*server)->address() << std::endl;
   if (metrics_address) std::cout << "metrics on " << *metrics_address << std::endl;
 
@@ -181,6 +190,7 @@ int Run(ServerSettings settings) {
   } else {
     spdlog::warn("drain_timeout passed; calls in flight were cancelled");
   }
+  TellServiceManager("STATUS=ended");
   return EXIT_SUCCESS;
 }
 
@@ -222,7 +232,7 @@ int Main(int argc, char** argv) {
   }
   absl::StatusOr<ServerSettings> settings = LoadConfig(config);
   if (!settings.ok()) {
-    std::cerr << settings.status().message() << std::endl;
+    Complain(settings.status().message());
     return kBadConfiguration;
   }
   if (check) {
@@ -231,7 +241,7 @@ int Main(int argc, char** argv) {
   }
   if (!listen.empty()) settings->listen = listen;
   if (absl::Status status = CheckExposure(*settings); !status.ok()) {
-    std::cerr << "petit-server: " << std::string(status.message()) << std::endl;
+    Complain(absl::StrCat("petit-server: ", status.message()));
     return kBadConfiguration;
   }
   if (!metrics_listen.empty()) settings->metrics_listen = metrics_listen;

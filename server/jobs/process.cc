@@ -117,6 +117,9 @@ absl::StatusOr<pid_t> Spawn(const Program& program) {
     Descriptor source =
         given < 0 ? OpenFile("/dev/null", O_RDWR) : Descriptor(fcntl(given, F_DUPFD_CLOEXEC, kFirstSpareDescriptor));
     if (given < 0 && source.valid()) source = Descriptor(fcntl(source.get(), F_DUPFD_CLOEXEC, kFirstSpareDescriptor));
+    if (!source.valid() && given < 0) {
+      return absl::InternalError(absl::StrCat("/dev/null cannot be opened: ", std::generic_category().message(errno)));
+    }
     if (!source.valid()) return SpawnError(errno, program.path);
     posix_spawn_file_actions_adddup2(&actions, source.get(), static_cast<int>(target));
     sources.push_back(std::move(source));

@@ -105,7 +105,8 @@ class SlurmJobs(JobsTestCase):
         self.jobs(caller, "CancelJob", name=name)
         job = self.wait_until_ended(caller, name, "JOB_STATE_CANCELLED")
         self.assertEqual(job.attempt, 1)
-        self.assertEqual({student.arm for student in job.students}, {"alpha-0.25", "alpha-0.75"})
+        log = self.directory / name / "attempts/1/worker.log"
+        self.assertEqual({student.arm for student in job.students}, {"alpha-0.25", "alpha-0.75"}, log.read_text())
         self.assertEqual(self.command("squeue", "--noheader", "--states=PENDING,RUNNING").strip(), "")
 
 
