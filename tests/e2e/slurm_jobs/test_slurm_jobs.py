@@ -106,7 +106,8 @@ class SlurmJobs(JobsTestCase):
         job = self.wait_until_ended(caller, name, "JOB_STATE_CANCELLED")
         self.assertEqual(job.attempt, 1)
         log = self.directory / name / "attempts/1/worker.log"
-        self.assertEqual({student.arm for student in job.students}, {"alpha-0.25", "alpha-0.75"}, log.read_text())
+        self.assertEqual({student.arm for student in job.students}, {"alpha-0.25", "alpha-0.75"},
+                         f"{job}\n{log.read_text()}")
         self.assertEqual(self.command("squeue", "--noheader", "--states=PENDING,RUNNING").strip(), "")
 
 
