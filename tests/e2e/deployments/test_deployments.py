@@ -61,6 +61,19 @@ class Systemd(Deployment):
             self.assertEqual(server.terminate(), 0)
             self.assertEqual(manager.recv(256), b"STOPPING=1\nSTATUS=draining")
 
+    def test_the_journal_is_told_that_a_failed_start_is_an_error(self):
+        config = write_config(self.directory, 'model { name: "a" }\ndrain_timeout_seconds: -1\n')
+        reader, writer = os.pipe()
+        journal = os.fstat(writer)
+        with open(reader) as lines, open(writer, "w") as errors:
+            done = subprocess.run([BIN / "petit-server", "--config", config], stdout=subprocess.DEVNULL, stderr=errors,
+                                  env={**os.environ, "JOURNAL_STREAM": f"{journal.st_dev}:{journal.st_ino}"})
+            errors.close()
+            said = lines.read().splitlines()
+        self.assertEqual(done.returncode, 2)
+        self.assertGreater(len(said), 1)
+        self.assertEqual([line for line in said if not line.startswith("<3>")], [])
+
     def test_it_waits_for_the_drain(self):
         seconds = int(re.search(r"^TimeoutStopSec=(\d+)$", self.UNIT.read_text(), re.M)[1])
         self.assertGreater(seconds, DRAIN_SECONDS + GRACE_SECONDS)
