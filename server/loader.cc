@@ -79,8 +79,11 @@ absl::StatusOr<std::unique_ptr<ServedModel>> LoadModel(const ModelSettings& sett
   model->special = SpecialTokensOf(*checkpoint, *model->tokenizer);
   model->digest = checkpoint->digest();
   model->bytes_on_disk = checkpoint->bytes_on_disk();
-  absl::StatusOr<std::unique_ptr<engine::Executor>> executor = torch_executor::MakeTorchExecutor(
-      *checkpoint, {.precision = *precision, .device = settings.device, .distribution_size = model->tokenizer->size()});
+  absl::StatusOr<std::unique_ptr<engine::Executor>> executor =
+      torch_executor::MakeTorchExecutor(*checkpoint, {.precision = *precision,
+                                                      .device = settings.device,
+                                                      .distribution_size = model->tokenizer->size(),
+                                                      .threads = settings.threads});
   if (!executor.ok()) return executor.status();
   model->info = (*executor)->info();
   auto observer = std::make_shared<MutedObserver>(metrics->observer(settings.name));

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <utility>
 
+#include "models/torch/threads.h"
 #include "models/torch/torch_executor.h"
 
 namespace petit::distill {
@@ -12,7 +13,8 @@ absl::StatusOr<Generator> Generator::Load(const checkpoint::Checkpoint& checkpoi
       checkpoint, {.precision = options.precision == TrainingPrecision::kBf16 ? torch_executor::Precision::kBf16
                                                                               : torch_executor::Precision::kFp32,
                    .device = options.device,
-                   .distribution_size = options.distribution_size});
+                   .distribution_size = options.distribution_size,
+                   .threads = torch_executor::TorchThreads()});  // nothing else runs meanwhile
   if (!executor.ok()) return executor.status();
   engine::ReplicaOptions replica;
   replica.special.decoder_start = checkpoint.generation_config().decoder_start_token_id;

@@ -44,10 +44,6 @@ std::string DevicesHere(int cuda_devices) {
 
 }  // namespace
 
-void SetTorchThreads(int threads) {
-  at::set_num_threads(threads > 0 ? threads : static_cast<int>(std::thread::hardware_concurrency()));
-}
-
 absl::StatusOr<c10::Device> ResolveDevice(const std::string& name) {
   c10::Device device(c10::DeviceType::CPU);
   try {

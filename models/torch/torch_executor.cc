@@ -8,6 +8,7 @@
 #include "models/torch/forward.h"
 #include "models/torch/guard.h"
 #include "models/torch/score.h"
+#include "models/torch/threads.h"
 #include "models/torch/weights.h"
 
 namespace petit::torch_executor {
@@ -27,8 +28,12 @@ const char* PrecisionName(Precision precision) {
 
 class TorchExecutor : public engine::Executor {
  public:
-  TorchExecutor(ModelWeights weights, engine::ExecutorInfo info, bool generic)
-      : info_(std::move(info)), weights_(std::move(weights)), forward_(weights_, generic), decoder_(&forward_) {}
+  TorchExecutor(ModelWeights weights, engine::ExecutorInfo info, int threads, bool generic)
+      : info_(std::move(info)),
+        threads_(threads),
+        weights_(std::move(weights)),
+        forward_(weights_, generic),
+        decoder_(&forward_) {}
 
   const engine::ExecutorInfo& info() const override { return info_; }
 
@@ -37,16 +42,19 @@ class TorchExecutor : public engine::Executor {
   }
 
   absl::Status Admit(absl::Span<const engine::Newcomer> newcomers) override {
+    const WithThreads threads(threads_);
     return Guarded("encoding", [&] { return decoder_.Admit(newcomers); });
   }
 
   absl::Status Step(absl::Span<const engine::StepRow> rows, std::vector<decoding::RowResult>* results) override {
+    const WithThreads threads(threads_);
     absl::Status status = Guarded("a decoder step", [&] { return decoder_.Step(rows, results); });
     if (!status.ok()) decoder_.DropRows();
     return status;
   }
 
   absl::StatusOr<std::vector<engine::ScoreResult>> Score(absl::Span<const engine::ScorePair> pairs) override {
+    const WithThreads threads(threads_);
     std::vector<engine::ScoreResult> results;
     absl::Status status = Guarded("scoring", [&] {
       auto scored = torch_executor::Score(pairs, info_.distribution_size, &forward_);
@@ -62,6 +70,7 @@ class TorchExecutor : public engine::Executor {
 
  private:
   const engine::ExecutorInfo info_;
+  const int threads_;
   const ModelWeights weights_;
   Forward forward_;
   DecoderStep decoder_;
@@ -94,7 +103,9 @@ absl::StatusOr<std::unique_ptr<engine::Executor>> MakeTorchExecutor(const checkp
         .parameters = checkpoint.parameters(),
         .weight_bytes = weights.weight_bytes,
     };
-    executor = std::make_unique<TorchExecutor>(std::move(weights), std::move(info), options.force_generic_attention);
+    const int threads = options.threads > 0 ? options.threads : ThreadsFor(weights.weight_bytes);
+    executor =
+        std::make_unique<TorchExecutor>(std::move(weights), std::move(info), threads, options.force_generic_attention);
     return absl::OkStatus();
   });
   if (!status.ok()) return status;

@@ -26,6 +26,8 @@ struct TorchOptions {
   Precision precision = Precision::kFp32;
   std::string device = "cpu";  // anything torch::Device accepts: "cpu", "cuda:0", "cuda"
   int distribution_size = 0;   // ids a text can produce (see ExecutorInfo); 0: vocab_size
+  // That compute for it, on the CPU; 0: as many as its size is worth, at most those of SetTorchThreads.
+  int threads = 0;
   // Padded tensor operations even on the CPU, as on other devices. For tests that hold the two paths together.
   bool force_generic_attention = false;
 };

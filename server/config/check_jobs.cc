@@ -22,7 +22,6 @@ namespace {
 
 using config::v1::JobsConfig;
 
-constexpr int kMaxThreads = 4096;
 constexpr int kMaxCount = 1 << 20;
 constexpr double kMaxSeconds = 86400;
 constexpr std::int64_t kLeastMemory = std::int64_t{64} << 20;

@@ -131,11 +131,7 @@ void CheckExecution(const ModelConfig& model, const Located& at, ModelSettings* 
       at.ComplainAbout(ModelConfig::kExecutorFieldNumber,
                        absl::StrCat("executor ", static_cast<int>(model.executor()), " is unknown; use TORCH"));
   }
-  if (model.threads() != 0 && model.executor() != config::v1::NATIVE) {
-    at.ComplainAbout(ModelConfig::kThreadsFieldNumber,
-                     "threads is for NATIVE models; TORCH models share one pool, whose size is the server's "
-                     "torch_threads");
-  }
+  settings->threads = at.Bounded(ModelConfig::kThreadsFieldNumber, model.threads(), 0, 1, kMaxThreads);
 
   switch (model.precision()) {
     case config::v1::PRECISION_UNSPECIFIED:

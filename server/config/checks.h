@@ -16,6 +16,8 @@
 
 namespace petit::serving {
 
+inline constexpr int kMaxThreads = 4096;  // of anything; more is a slip of the pen
+
 // `path` below `base_directory` unless it is absolute; normalized, without a trailing slash.
 std::string ResolvePath(std::string_view base_directory, std::string_view path);
 

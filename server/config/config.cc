@@ -46,7 +46,6 @@ using config::v1::LimitsConfig;
 using config::v1::ModelConfig;
 using config::v1::ServerConfig;
 
-constexpr int kMaxThreads = 4096;
 constexpr double kMaxDrainSeconds = 86400;
 constexpr double kMaxConnectionSeconds = 7 * 86400;  // gRPC counts milliseconds in 31 bits
 // What a message holds beside its one text.

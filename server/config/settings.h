@@ -35,6 +35,7 @@ struct ModelSettings {
   ExecutorKind executor = ExecutorKind::kTorch;
   std::string device = "cpu";
   bool allow_cpu_fallback = false;
+  int threads = 0;  // 0: by the size of its weights
   bool load_later = false;
   std::vector<Prompt> prompts;
   engine::BatchingLimits batching;
@@ -125,7 +126,7 @@ struct JobsSettings {
 struct ServerSettings {
   std::string listen = "127.0.0.1:50051";
   std::string metrics_listen;  // empty: none
-  int torch_threads = 0;       // 0: number of cores
+  int torch_threads = 0;       // the most; 0: number of cores
   std::vector<ModelSettings> models;
   RequestLimits limits;
   absl::Duration drain_timeout = absl::Seconds(30);

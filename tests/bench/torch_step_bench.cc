@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<engine::Executor>> executors;
   for (const auto precision :
        {torch_executor::Precision::kFp32, torch_executor::Precision::kBf16, torch_executor::Precision::kInt8}) {
-    auto executor = torch_executor::MakeTorchExecutor(*checkpoint, {.precision = precision});
+    auto executor = torch_executor::MakeTorchExecutor(*checkpoint, {.precision = precision, .threads = threads});
     torch_executor::Must(executor.status());
     executors.push_back(*std::move(executor));
     engine::Executor* raw = executors.back().get();

@@ -263,9 +263,11 @@ TEST_F(ConfigTest, WhatIsNotBuiltSaysWhatWorks) {
   EXPECT_THAT(Errors(ParseModel("precision: 99")), ElementsAre(HasSubstr("precision 99 is unknown")));
 }
 
-TEST_F(ConfigTest, TorchModelsHaveNoThreadsOfTheirOwn) {
-  EXPECT_THAT(Errors(ParseModel("threads: 4")),
-              ElementsAre(AllOf(StartsWith("f.textproto:3:1: "), HasSubstr("torch_threads"))));
+TEST_F(ConfigTest, AModelMayHaveThreadsOfItsOwn) {
+  EXPECT_EQ(ParseModel("")->models[0].threads, 0);
+  EXPECT_EQ(ParseModel("threads: 4")->models[0].threads, 4);
+  EXPECT_THAT(Errors(ParseModel("threads: -4")),
+              ElementsAre(AllOf(StartsWith("f.textproto:3:1: "), HasSubstr("threads"))));
 }
 
 TEST_F(ConfigTest, DevicesHaveTheSyntaxOfTorch) {

@@ -1,10 +1,13 @@
 // The promises of the parts: our CPU kernels compute what LibTorch's operations do; pages; quantisation; biases.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <utility>
 
 #include "models/t5/relative_position.h"
 #include "models/torch/cpu_attention.h"
@@ -14,6 +17,7 @@
 #include "models/torch/linear.h"
 #include "models/torch/packed_attention.h"
 #include "models/torch/page_pool.h"
+#include "models/torch/threads.h"
 #include "tests/unit/torch/fixture.h"
 
 namespace petit::torch_executor {
@@ -29,6 +33,29 @@ class Parts : public testing::Test {
   const c10::InferenceMode no_autograd_;
   const c10::Device cpu_ = c10::Device(c10::DeviceType::CPU);
 };
+
+TEST_F(Parts, AModelHasAThreadForEach64MiBOfItsWeights) {
+  SetTorchThreads(3);
+  const std::pair<std::int64_t, int> expected[] = {{0, 1}, {64, 1}, {127, 1}, {128, 2}, {192, 3}, {3000, 3}};
+  for (const auto& [mebibytes, threads] : expected) EXPECT_EQ(ThreadsFor(mebibytes << 20), threads) << mebibytes;
+  SetTorchThreads(1);
+  EXPECT_EQ(ThreadsFor(std::int64_t{3} << 30), 1);
+}
+
+TEST_F(Parts, ThreadsAreBorrowedForAWhile) {
+  SetTorchThreads(3);
+  {
+    const WithThreads two(2);
+    EXPECT_EQ(at::get_num_threads(), 2);
+    {
+      const WithThreads one(1);
+      EXPECT_EQ(at::get_num_threads(), 1);
+    }
+    EXPECT_EQ(at::get_num_threads(), 2);
+  }
+  EXPECT_EQ(at::get_num_threads(), 3);
+  SetTorchThreads(1);
+}
 
 TEST_F(Parts, RmsNormIsTheFormulaEvenBelowEpsilon) {
   for (const int width : {1, 7, 48, 512}) {
