@@ -19,7 +19,7 @@ DEMO = ROOT / "deploy/demo/models"
 CONFIG = """listen: "127.0.0.1:0"
 log_level: LOG_LEVEL_WARNING
 torch_threads: {threads}
-model {{ name: "model" checkpoint: "{checkpoint}" precision: {precision}
+model {{ name: "model" checkpoint: "{checkpoint}" precision: {precision} threads: {threads}
   prompt {{ source: "en" target: "fr" prefix: "translate English to French: " }} }}
 """
 STREAMS = (1, 8, 32)

@@ -14,8 +14,8 @@ models=()
   while read -r name checkpoint precision; do
     while read -r variant mode; do
       models+=(--model "$name${variant#continuous}")
-      printf 'model { name: "%s" checkpoint: "%s" precision: %s batching { mode: %s max_rows: 32 }\n' \
-        "$name${variant#continuous}" "$PWD/deploy/demo/models/$checkpoint" "$precision" "$mode"
+      printf 'model { name: "%s" checkpoint: "%s" precision: %s threads: %s batching { mode: %s max_rows: 32 }\n' \
+        "$name${variant#continuous}" "$PWD/deploy/demo/models/$checkpoint" "$precision" "$(nproc)" "$mode"
       printf '  prompt { source: "en" target: "fr" prefix: "translate English to French: " } }\n'
     done <<<$'continuous CONTINUOUS\n-static STATIC\n-single ONE_AT_A_TIME'
   done <<<$'teacher teacher FP32\nstudent student FP32\nteacher-int8 teacher INT8'

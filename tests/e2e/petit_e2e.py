@@ -30,8 +30,7 @@ def model_config(name, checkpoint, extra=""):
 
 def write_config(directory, body, listen="127.0.0.1:0", metrics="127.0.0.1:0"):
     path = pathlib.Path(directory) / "petit.textproto"
-    # One thread: with more than a processor each, a tiny model's threads spin for one that does not run.
-    path.write_text(f'listen: "{listen}"\nmetrics_listen: "{metrics}"  torch_threads: 1\n{body}')
+    path.write_text(f'listen: "{listen}"\nmetrics_listen: "{metrics}"\n{body}')
     return path
 
 
