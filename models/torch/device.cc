@@ -6,7 +6,6 @@
 #include <dlfcn.h>
 
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "models/torch/torch_executor.h"

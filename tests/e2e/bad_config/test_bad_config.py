@@ -17,7 +17,7 @@ class BadConfig(petit_e2e.TestCase):
 
     def test_three_mistakes_are_reported_together_with_their_lines(self):
         errors = self.start(
-            'drain_timeout_seconds: -1\n'                                    # line 3
+            'torch_threads: -1\n'                                            # line 3
             'model { name: "a" checkpoint: "x" prompt { source: "en" target: "fr" } }\n'
             'model { name: "a" checkpoint: "y"\n'                             # line 5: the name again
             '  prompt { source: "en" target: "fr" }\n'

@@ -98,7 +98,8 @@ class Server(Tls):
         self.wait_until(lambda: "is not the key of" in server.log())
         self.assertEqual(self.serial(server), 7)
         certificate.unlink()
-        self.wait_until(lambda: "cert.pem: cannot be read: No such file or directory; what was good before stays" in server.log())
+        self.wait_until(lambda: "cert.pem: cannot be read: No such file or directory; what was good before stays" in
+                        server.log())
         self.assertEqual(self.serial(server), 7)
         self.install(8)
         self.wait_until(lambda: self.serial(server) == 8)

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -9,6 +10,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/create_channel.h"
+#include "grpcpp/generic/generic_stub.h"
 #include "tests/unit/rpc/server_fixture.h"
 
 namespace petit::serving {
@@ -18,8 +20,54 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
 
+// A call of any method, with one message sent and one received. Cancelled in the end.
+class RawStream {
+ public:
+  RawStream(const std::shared_ptr<grpc::Channel>& channel, const std::string& path, const std::string& message)
+      : stub_(channel), stream_(stub_.PrepareCall(&context_, path, &queue_)) {
+    const grpc::Slice slice(message);
+    grpc::ByteBuffer received;
+    stream_->StartCall(nullptr);
+    Await();
+    stream_->Write(grpc::ByteBuffer(&slice, 1), nullptr);
+    Await();
+    stream_->Read(&received, nullptr);
+    Await();
+  }
+  ~RawStream() {
+    context_.TryCancel();
+    grpc::Status status;
+    stream_->Finish(&status, nullptr);
+    Await();
+  }
+  RawStream(const RawStream&) = delete;
+  RawStream& operator=(const RawStream&) = delete;
+
+ private:
+  void Await() {
+    void* tag = nullptr;
+    bool ok = false;
+    EXPECT_TRUE(queue_.Next(&tag, &ok) && ok);
+  }
+
+  grpc::ClientContext context_;
+  grpc::CompletionQueue queue_;
+  grpc::GenericStub stub_;
+  const std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream_;
+};
+
 class ClientLimitsTest : public ServerTest {
  protected:
+  // Of a client with a connection of its own.
+  std::unique_ptr<v1::TranslationService::Stub> Newcomer() const {
+    grpc::ChannelArguments of_its_own;
+    of_its_own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    of_its_own.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10);
+    of_its_own.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 10);
+    return v1::TranslationService::NewStub(
+        grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), of_its_own));
+  }
+
   static absl::Duration RetryDelayOf(const grpc::Status& status) {
     google::rpc::Status details;
     google::rpc::RetryInfo retry;
@@ -88,12 +136,7 @@ TEST_F(ClientLimitsTest, BeyondSoManyCallsNewConnectionsAreClosedAndOldOnesGoOn)
     ASSERT_TRUE(stream->Send(1, "a"));
     ASSERT_TRUE(stream->Read(&answer));
   }
-  grpc::ChannelArguments of_its_own;
-  of_its_own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  of_its_own.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 10);
-  of_its_own.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 10);
-  const auto newcomer = v1::TranslationService::NewStub(
-      grpc::CreateCustomChannel(server_->address(), grpc::InsecureChannelCredentials(), of_its_own));
+  const auto newcomer = Newcomer();
   v1::TranslateResponse response;
   grpc::ClientContext refused;
   EXPECT_EQ(newcomer->Translate(&refused, Request("student", {"a"}), &response).error_code(),
@@ -106,6 +149,25 @@ TEST_F(ClientLimitsTest, BeyondSoManyCallsNewConnectionsAreClosedAndOldOnesGoOn)
   patient.set_wait_for_ready(true);
   EXPECT_TRUE(newcomer->Translate(&patient, Request("student", {"a"}), &response).ok());
   EXPECT_TRUE(second.Finish(&results).ok());
+}
+
+TEST_F(ClientLimitsTest, CallsOfHealthAndReflectionCountUntilTheirEnd) {
+  settings_.limits.max_open_calls = 2;
+  AddModel(FakeSettings("student"));
+  Start();
+  v1::TranslateResponse response;
+  const auto newcomer = Newcomer();
+  {
+    const RawStream health(channel_, "/grpc.health.v1.Health/Watch", "");
+    const RawStream reflection(channel_, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                               "\x3a\x01*");  // list_services: "*"
+    grpc::ClientContext refused;
+    EXPECT_EQ(newcomer->Translate(&refused, Request("student", {"a"}), &response).error_code(),
+              grpc::StatusCode::UNAVAILABLE);
+  }
+  grpc::ClientContext patient;
+  patient.set_wait_for_ready(true);
+  EXPECT_TRUE(newcomer->Translate(&patient, Request("student", {"a"}), &response).ok());
 }
 
 TEST_F(ClientLimitsTest, AStreamIsReadMoreSlowlyRatherThanRefused) {
