@@ -40,6 +40,9 @@ class MutedObserver final : public engine::ReplicaObserver {
   void OnStep(absl::Duration took, int sequences, int rows) override {
     if (!muted_) observer_->OnStep(took, sequences, rows);
   }
+  void OnHeld(int sequences) override {
+    if (!muted_) observer_->OnHeld(sequences);
+  }
   void OnFirstToken(absl::Duration since_submission) override {
     if (!muted_) observer_->OnFirstToken(since_submission);
   }

@@ -32,7 +32,8 @@ struct Newcomer {
 struct StepRow {
   Slot slot = 0;        // an admitted slot, whose source the row attends to
   int parent_row = -1;  // index among the rows of the previous Step; -1: the row starts with an empty cache
-  const decoding::RowRequest* request = nullptr;  // its `parent` is not read here
+  // Its `parent` is not read here. Null: the row is held, that is kept as its parent was, and not computed.
+  const decoding::RowRequest* request = nullptr;
 };
 
 // A target to score under teacher forcing. The decoder reads [start, target_ids[:-1]] and is asked for
@@ -80,10 +81,10 @@ class Executor {
   // full: RESOURCE_EXHAUSTED) none of them is admitted, and the admitted of before are untouched.
   virtual absl::Status Admit(absl::Span<const Newcomer> newcomers) = 0;
 
-  // Runs one decoder step over all rows. Rows of the previous Step that no row names as parent are dropped, so a
-  // row to be kept must be stepped. `results` comes empty and leaves with one entry per row, in the rows' order. Rows
-  // of a parent may be several (beams) and in any order. After an error the state of all rows is lost; slots stay
-  // admitted until released.
+  // Runs one decoder step over all rows but the held ones, which come last and have a parent. Rows of the previous Step
+  // that no row names as parent are dropped. `results` comes empty and leaves with one entry per computed row, in the
+  // rows' order. Rows of a parent may be several (beams) and in any order. After an error the state of all rows is
+  // lost; slots stay admitted until released.
   virtual absl::Status Step(absl::Span<const StepRow> rows, std::vector<decoding::RowResult>* results) = 0;
 
   // Scores pairs without touching slots or rows.

@@ -73,6 +73,7 @@ class ReplicaObserver {
   virtual void OnRejected(std::string_view /*reason*/) {}
   virtual void OnAdmitted(absl::Duration /*queued*/, int /*source_tokens*/) {}
   virtual void OnStep(absl::Duration /*took*/, int /*sequences*/, int /*rows*/) {}  // the executor's Step alone
+  virtual void OnHeld(int /*sequences*/) {}  // left out of that step for the sake of a smaller flow
   virtual void OnFirstToken(absl::Duration /*since_submission*/) {}
   // Once per accepted sequence, before its `done`. `target_tokens`: generated ones of all returned hypotheses, EOS
   // included; 0 after a failure.

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "models/engine/intake.h"
 #include "models/engine/late.h"
+#include "models/engine/pace.h"
 #include "models/engine/replica.h"
 #include "models/engine/score_queue.h"
 #include "models/engine/score_share.h"
@@ -24,7 +26,8 @@ struct Active {
   std::unique_ptr<QueuedSequence> queued;
   std::unique_ptr<decoding::SequenceDecoder> decoder;
   Slot slot = 0;
-  int first_row = 0;  // of the last step, among the rows of all sequences
+  int first_row = 0;  // among the rows of the last step
+  int row_count = 0;  // there; 0 before the first step
   SequenceTiming timing;
 };
 
@@ -58,8 +61,10 @@ struct ReplicaLoop::Impl {
         observer(options.observer == nullptr ? std::make_shared<ReplicaObserver>() : options.observer),
         intake(*executor, options),
         scores(executor.get(), options, &intake),
-        score_share(options.limits.max_score_share) {}
+        score_share(options.limits.max_score_share),
+        pace(options.limits.max_hold_back) {}
 
+  void UpdatePace();
   void TakeNewcomers() { intake.Take(&queue, scores.pairs()); }
   bool DropLateActive();
   bool ServeQueue();
@@ -84,6 +89,7 @@ struct ReplicaLoop::Impl {
   Flow last_flow = 0;
   ScoreQueue scores;
   ScoreShare score_share;
+  Pace pace;
   SlotPool slots;
 
   // Kept for their capacity.
@@ -121,6 +127,7 @@ bool ReplicaLoop::Impl::ServeQueue() {
                        .kv_bytes = queued->kv_bytes,
                        .deadline = request.deadline,
                        .cancelled = IsCancelled(request.cancelled),
+                       .held = pace.IsHeld(request.flow),
                        .flow = request.flow});
   }
   const absl::Time now = options.clock();
@@ -162,16 +169,13 @@ void ReplicaLoop::Impl::Encode(std::vector<std::unique_ptr<QueuedSequence>> chos
   for (auto& queued : chosen) {
     const SequenceRequest& request = queued->request;
     auto decoder = decoding::MakeDecoder(request.options, options.special, request.sequence_index);
-    newcomers.push_back({.queued = std::move(queued),
-                         .decoder = std::move(decoder),
-                         .slot = slots.Take(),
-                         .first_row = 0,
-                         .timing = {}});
+    newcomers.push_back(
+        {.queued = std::move(queued), .decoder = std::move(decoder), .slot = slots.Take(), .timing = {}});
   }
   std::vector<Outcome> refused;
   const auto join = [&](Active& newcomer) {
     load.sequences += 1;
-    load.rows += newcomer.queued->rows;
+    load.rows[newcomer.queued->request.flow] += newcomer.queued->rows;
     load.kv_bytes += newcomer.queued->kv_bytes;
     observer->OnAdmitted(newcomer.timing.queue, static_cast<int>(newcomer.queued->request.source_ids.size()));
     active.push_back(std::move(newcomer));
@@ -208,6 +212,11 @@ absl::Status ReplicaLoop::Impl::EncodeTogether(absl::Span<Active> newcomers) {
   absl::Status status = executor->Admit(inputs);
   const absl::Duration took = options.clock() - start;
   score_share.OnDecoded(took);
+  std::map<Flow, int> source_tokens;
+  for (const Active& newcomer : newcomers) {
+    source_tokens[newcomer.queued->request.flow] += static_cast<int>(newcomer.queued->request.source_ids.size());
+  }
+  pace.OnEncoded(took, source_tokens);
   for (Active& newcomer : newcomers) {
     newcomer.timing.queue = start - newcomer.queued->submitted;
     newcomer.timing.encode = took;
@@ -215,9 +224,10 @@ absl::Status ReplicaLoop::Impl::EncodeTogether(absl::Span<Active> newcomers) {
   return status;
 }
 
-// One decoder step of everybody.
+// One decoder step of everybody who is not held.
 bool ReplicaLoop::Impl::StepAll() {
   if (active.empty()) return false;
+  UpdatePace();
   if (const absl::Status status = RunStep(); !status.ok()) {
     std::vector<Active> lost = std::exchange(active, {});
     Release(lost);
@@ -237,32 +247,51 @@ bool ReplicaLoop::Impl::StepAll() {
   return true;
 }
 
+void ReplicaLoop::Impl::UpdatePace() {
+  std::map<Flow, int> flows;
+  for (const Active& sequence : active) {
+    flows[sequence.queued->request.flow] += static_cast<int>(sequence.decoder->rows().size());
+  }
+  pace.Update(flows);
+}
+
 absl::Status ReplicaLoop::Impl::RunStep() {
   rows.clear();
-  for (Active& sequence : active) {
-    const int first_row = static_cast<int>(rows.size());
+  // A decoder counts its own rows; the executor counts those of the whole step before. The held come last.
+  const auto first_held = std::stable_partition(active.begin(), active.end(), [this](const Active& sequence) {
+    return !pace.IsHeld(sequence.queued->request.flow);
+  });
+  const absl::Span<Active> stepped = absl::MakeSpan(active).first(first_held - active.begin());
+  for (Active& sequence : stepped) {
+    const int before = std::exchange(sequence.first_row, static_cast<int>(rows.size()));
     for (const decoding::RowRequest& request : sequence.decoder->rows()) {
-      // A decoder counts its own rows; the executor counts those of the whole step before.
-      const int parent = request.parent < 0 ? -1 : sequence.first_row + request.parent;
+      const int parent = request.parent < 0 ? -1 : before + request.parent;
       rows.push_back({.slot = sequence.slot, .parent_row = parent, .request = &request});
     }
-    sequence.first_row = first_row;
+    sequence.row_count = static_cast<int>(rows.size()) - sequence.first_row;
+  }
+  const std::size_t computed = rows.size();
+  for (Active& sequence : absl::MakeSpan(active).subspan(stepped.size())) {
+    const int before = std::exchange(sequence.first_row, static_cast<int>(rows.size()));
+    for (int i = 0; i < sequence.row_count; ++i) rows.push_back({.slot = sequence.slot, .parent_row = before + i});
   }
   results.clear();
   const absl::Time start = options.clock();
   absl::Status status = executor->Step(rows, &results);
   const absl::Time end = options.clock();
   score_share.OnDecoded(end - start);
-  observer->OnStep(end - start, load.sequences, static_cast<int>(rows.size()));
+  pace.OnStepped(end - start);
+  observer->OnStep(end - start, static_cast<int>(stepped.size()), static_cast<int>(computed));
+  if (stepped.size() < active.size()) observer->OnHeld(static_cast<int>(active.size() - stepped.size()));
   if (!status.ok()) return status;
-  if (results.size() != rows.size()) {
+  if (results.size() != computed) {
     return absl::InternalError(
-        absl::StrFormat("the executor answered %d rows with %d results", rows.size(), results.size()));
+        absl::StrFormat("the executor answered %d rows with %d results", computed, results.size()));
   }
   const std::span<const decoding::RowResult> all(results);
-  for (Active& sequence : active) {
+  for (Active& sequence : stepped) {
     const bool first = sequence.decoder->steps() == 0;
-    sequence.decoder->Advance(all.subspan(sequence.first_row, sequence.decoder->rows().size()));
+    sequence.decoder->Advance(all.subspan(sequence.first_row, sequence.row_count));
     if (!first) continue;
     sequence.timing.first_token = end - sequence.queued->submitted;
     observer->OnFirstToken(sequence.timing.first_token);
@@ -273,7 +302,9 @@ absl::Status ReplicaLoop::Impl::RunStep() {
 bool ReplicaLoop::Impl::ScoreSome() {
   const bool dropped = scores.DropLate();
   if (scores.empty() || !score_share.MayScore(!active.empty())) return dropped;
-  score_share.OnScored(scores.ScoreChunk(), !active.empty());
+  const absl::Duration took = scores.ScoreChunk();
+  score_share.OnScored(took, !active.empty());
+  pace.OnPassed(took);
   return true;
 }
 
@@ -284,7 +315,9 @@ void ReplicaLoop::Impl::Release(absl::Span<const Active> sequences) {
   for (const Active& sequence : sequences) {
     freed.push_back(sequence.slot);
     load.sequences -= 1;
-    load.rows -= sequence.queued->rows;
+    const auto rows_of_flow = load.rows.find(sequence.queued->request.flow);
+    rows_of_flow->second -= sequence.queued->rows;
+    if (rows_of_flow->second == 0) load.rows.erase(rows_of_flow);
     load.kv_bytes -= sequence.queued->kv_bytes;
   }
   executor->Release(freed);
@@ -324,6 +357,7 @@ void ReplicaLoop::StopAccepting() { impl_->intake.StopAccepting(); }
 bool ReplicaLoop::RunOnce() {
   impl_->TakeNewcomers();
   bool worked = impl_->DropLateActive();
+  impl_->UpdatePace();
   worked = impl_->ServeQueue() || worked;
   worked = impl_->StepAll() || worked;
   worked = impl_->ScoreSome() || worked;

@@ -98,6 +98,7 @@ void DecoderStep::StoreSource(int layer, const at::Tensor& kv, const std::vector
 }
 
 absl::Status DecoderStep::CheckRows(absl::Span<const engine::StepRow> rows) const {
+  bool held = false;
   for (const engine::StepRow& row : rows) {
     if (!sources_.contains(row.slot)) {
       return absl::FailedPreconditionError(absl::StrCat("slot ", row.slot, " is not admitted"));
@@ -106,6 +107,12 @@ absl::Status DecoderStep::CheckRows(absl::Span<const engine::StepRow> rows) cons
       return absl::InvalidArgumentError(
           absl::StrCat("parent row ", row.parent_row, " was not in the last step, which had ", rows_.size(), " rows"));
     }
+    if (row.request == nullptr) {
+      if (row.parent_row < 0) return absl::InvalidArgumentError("a row without a parent is held; it must be computed");
+      held = true;
+      continue;
+    }
+    if (held) return absl::InvalidArgumentError("a computed row comes after a held one; the held ones must come last");
     if (row.request->num_best < 1) {
       return absl::InvalidArgumentError(absl::StrCat("num_best is ", row.request->num_best, "; it must be at least 1"));
     }
@@ -118,7 +125,7 @@ absl::Status DecoderStep::CheckRows(absl::Span<const engine::StepRow> rows) cons
   return absl::OkStatus();
 }
 
-// Takes over the parents' pages and makes room for one more position in every row.
+// Takes over the parents' pages and makes room for one more position in every computed row.
 void DecoderStep::MoveRows(absl::Span<const engine::StepRow> rows) {
   std::vector<Row> moved;
   moved.reserve(rows.size());
@@ -132,7 +139,8 @@ void DecoderStep::MoveRows(absl::Span<const engine::StepRow> rows) {
   pool_.Reserve(static_cast<int>(rows_.size()));
   std::vector<int> from;
   std::vector<int> to;
-  for (Row& row : rows_) {
+  for (std::size_t i = 0; i < rows.size() && rows[i].request != nullptr; ++i) {
+    Row& row = rows_[i];
     if (row.length % kPageTokens == 0) {
       row.pages.push_back(pool_.Allocate());
     } else if (pool_.IsShared(row.pages.back())) {  // with a sister beam, which writes another position here
@@ -151,7 +159,7 @@ void DecoderStep::StoreRows(int layer, const at::Tensor& kv) const {
   const std::int64_t width = weights_.config.d_kv;
   std::vector<std::int64_t> pages;
   std::vector<std::int64_t> places;
-  for (const Row& row : rows_) {
+  for (const Row& row : absl::MakeConstSpan(rows_).first(kv.size(0))) {
     pages.push_back(row.pages.back());
     places.push_back((row.length - 1) % kPageTokens);
   }
@@ -229,6 +237,7 @@ absl::Status DecoderStep::Step(absl::Span<const engine::StepRow> rows, std::vect
   results->clear();
   if (auto status = CheckRows(rows); !status.ok()) return status;
   MoveRows(rows);
+  while (!rows.empty() && rows.back().request == nullptr) rows.remove_suffix(1);
   if (rows.empty()) return absl::OkStatus();
 
   std::vector<decoding::TokenId> tokens;

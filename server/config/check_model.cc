@@ -28,6 +28,7 @@ using config::v1::VersionPolicy;
 constexpr int kMaxNameLength = 128;
 constexpr int kMaxTokens = 1 << 20;  // no T5 goes near it; keeps sizes far from overflow
 constexpr int kMaxRows = 1 << 16;
+constexpr double kMaxHoldBack = 1000;
 constexpr std::int64_t kMaxBytes = std::int64_t{1} << 50;
 
 std::string Quoted(absl::string_view text) { return absl::StrCat("\"", text, "\""); }
@@ -234,6 +235,16 @@ void CheckBatching(const ModelConfig& model, const Located& model_at, ModelSetti
                                        limits.max_queue_length, 1, 1 << 24);
   limits.max_queue_bytes = at.Bounded64(BatchingConfig::kMaxQueueBytesFieldNumber, batching.max_queue_bytes(),
                                         limits.max_queue_bytes, 1, kMaxBytes);
+  const double hold_back = batching.max_hold_back();
+  if (hold_back != 0) {
+    if (hold_back >= 1 && hold_back <= kMaxHoldBack) {
+      limits.max_hold_back = hold_back;
+    } else {  // NaN comes here too
+      at.ComplainAbout(BatchingConfig::kMaxHoldBackFieldNumber,
+                       absl::StrCat("max_hold_back is ", hold_back, "; it must be between 1 (never hold back) and ",
+                                    kMaxHoldBack, ", or absent for ", limits.max_hold_back));
+    }
+  }
   const double share = batching.max_score_share();
   if (share != 0) {
     if (share > 0 && share <= 1) {

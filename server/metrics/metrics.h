@@ -2,11 +2,12 @@
 //
 // Names, labels and units: petit_requests_total{method,model,code}, petit_request_seconds{method,model},
 // petit_queue_seconds{model}, petit_first_token_seconds{model}, petit_step_seconds{model},
-// petit_step_sequences{model}, petit_source_tokens_total{model}, petit_target_tokens_total{model},
-// petit_queue_length{model}, petit_active_sequences{model}, petit_rejected_total{model,reason},
-// petit_model_ready{model}, petit_model_bytes{model}, petit_model_info{model,version,precision,device,executor},
-// petit_denied_total{reason}, petit_build_info{version,compiler} and process_*; those of jobs are in job_series.h. A
-// scrape over HTTP has prometheus-cpp's own exposer_* besides.
+// petit_step_sequences{model}, petit_held_sequences_total{model}, petit_source_tokens_total{model},
+// petit_target_tokens_total{model}, petit_queue_length{model}, petit_active_sequences{model},
+// petit_rejected_total{model,reason}, petit_model_ready{model}, petit_model_bytes{model},
+// petit_model_info{model,version,precision,device,executor}, petit_denied_total{reason},
+// petit_build_info{version,compiler} and process_*; those of jobs are in job_series.h. A scrape over HTTP has
+// prometheus-cpp's own exposer_* besides.
 #ifndef PETIT_SERVER_METRICS_METRICS_H_
 #define PETIT_SERVER_METRICS_METRICS_H_
 

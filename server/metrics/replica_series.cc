@@ -62,6 +62,7 @@ class Observer : public engine::ReplicaObserver {
     series_.step_seconds.Observe(absl::ToDoubleSeconds(took));
     series_.step_sequences.Observe(sequences);
   }
+  void OnHeld(int sequences) override { series_.held_sequences.Increment(sequences); }
   void OnFirstToken(absl::Duration since_submission) override {
     series_.first_token_seconds.Observe(absl::ToDoubleSeconds(since_submission));
   }
@@ -99,6 +100,10 @@ ReplicaSeries::ReplicaSeries(prometheus::Registry& registry, const std::string& 
                                  model, StepBuckets())),
       step_sequences(MakeHistogram(registry, "petit_step_sequences", "Sequences that shared a decoder step.", model,
                                    SequenceBuckets())),
+      held_sequences(
+          MakeCounter(registry, "petit_held_sequences_total",
+                      "Sequences left out of a decoder step for the sake of a client with fewer, once a step.",
+                      {{"model", model}})),
       source_tokens(MakeCounter(registry, "petit_source_tokens_total", "Source tokens encoded.", {{"model", model}})),
       target_tokens(MakeCounter(registry, "petit_target_tokens_total", "Target tokens generated.", {{"model", model}})),
       queue_length(MakeGauge(registry, "petit_queue_length", "Sequences waiting.", model)),

@@ -29,6 +29,7 @@ struct ReplicaSeries {
   prometheus::Histogram& first_token_seconds;
   prometheus::Histogram& step_seconds;
   prometheus::Histogram& step_sequences;
+  prometheus::Counter& held_sequences;
   prometheus::Counter& source_tokens;
   prometheus::Counter& target_tokens;
   prometheus::Gauge& queue_length;

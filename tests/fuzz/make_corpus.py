@@ -63,7 +63,7 @@ log_level: LOG_LEVEL_WARNING log_format: JSON
 limits { max_texts_per_request: 2 max_text_bytes: 3 max_message_bytes: 4000 max_stream_texts_in_flight: 5 }
 model { name: "student" version_policy { specific: 7 } precision: BF16 device: "cuda:1" allow_cpu_fallback: true
   executor: TORCH load_later: true prompt { source: "en" target: "fr" prefix: "to French: " }
-  batching { mode: STATIC max_rows: 9 max_kv_bytes: 10 max_score_share: 1 }
+  batching { mode: STATIC max_rows: 9 max_kv_bytes: 10 max_score_share: 1 max_hold_back: 3 }
   decoding { max_new_tokens: 14 num_beams: 4 length_penalty: 0.5 } tokenizer_sha256: "00" }
 jobs { root: "jobs" data_root: "data" launcher: SLURM slurm_option: "--partition=gpu" nice: 5 }
 ''')

@@ -85,6 +85,7 @@ TEST_F(ConfigTest, FillsInTheDefaultsThatTheProtoPromises) {
   EXPECT_EQ(model.batching.max_queue_length, 256);
   EXPECT_EQ(model.batching.max_queue_bytes, 16 << 20);
   EXPECT_EQ(model.batching.max_score_share, 0.5);
+  EXPECT_EQ(model.batching.max_hold_back, 3);
   EXPECT_EQ(model.default_decoding.max_new_tokens, 128);
   EXPECT_EQ(model.default_decoding.num_beams, 1);
   EXPECT_EQ(model.default_decoding.length_penalty, 1);
@@ -105,7 +106,7 @@ model {
   prompt { source: "en" target: "fr" prefix: "to French: " }
   prompt { source: "fr" target: "en" prefix: "" }
   batching { mode: STATIC max_rows: 9 max_kv_bytes: 10 max_encoder_tokens_per_step: 11 max_queue_length: 12
-             max_queue_bytes: 1300 max_score_share: 1 }
+             max_queue_bytes: 1300 max_score_share: 1 max_hold_back: 4.5 }
   decoding { max_new_tokens: 14 num_beams: 4 length_penalty: 0.5 repetition_penalty: 1.25 no_repeat_ngram_size: 3 }
   max_source_tokens: 100 max_new_tokens_limit: 200 max_beams_limit: 8 tokenizer_sha256: ")",
                                            sha, R"("
@@ -143,6 +144,7 @@ model { name: "latest" version_policy { latest {} } prompt { source: "a" target:
   EXPECT_EQ(model.batching.max_queue_length, 12);
   EXPECT_EQ(model.batching.max_queue_bytes, 1300);
   EXPECT_EQ(model.batching.max_score_share, 1);
+  EXPECT_EQ(model.batching.max_hold_back, 4.5);
   EXPECT_EQ(model.default_decoding.max_new_tokens, 14);
   EXPECT_EQ(model.default_decoding.num_beams, 4);
   EXPECT_EQ(model.default_decoding.length_penalty, 0.5F);
@@ -306,6 +308,10 @@ TEST_F(ConfigTest, NumbersStayInTheirRange) {
         "batching { max_score_share: 1.5 }",
         "batching { max_score_share: -0.1 }",
         "batching { max_score_share: nan }",
+        "batching { max_hold_back: 0.5 }",
+        "batching { max_hold_back: 1001 }",
+        "batching { max_hold_back: -2 }",
+        "batching { max_hold_back: nan }",
         "batching { mode: 17 }",
         "batching { max_queue_bytes: 100 }",
         "decoding { max_new_tokens: -1 }",

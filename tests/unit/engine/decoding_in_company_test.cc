@@ -73,6 +73,22 @@ class CompanyTest : public LoopTest, public ::testing::WithParamInterface<Batchi
     options_.limits.mode = GetParam();
     options_.limits.max_rows = 12;
   }
+
+  void ExpectAsAlone(const std::vector<SequenceRequest>& requests, const std::vector<Sequence>& sequences) const {
+    for (std::size_t i = 0; i < sequences.size(); ++i) {
+      SCOPED_TRACE(i);
+      ASSERT_TRUE(sequences[i]->done());
+      const std::vector<Hypothesis> alone = DecodeAlone(scripted_.script, requests[i]);
+      const std::vector<Hypothesis>& together = sequences[i]->value().hypotheses;
+      ASSERT_EQ(together.size(), alone.size());
+      for (std::size_t h = 0; h < alone.size(); ++h) {
+        EXPECT_EQ(together[h].ids, alone[h].ids);
+        EXPECT_EQ(together[h].score, alone[h].score);
+        EXPECT_EQ(together[h].token_log_probs, alone[h].token_log_probs);
+        EXPECT_EQ(together[h].finish_reason, alone[h].finish_reason);
+      }
+    }
+  }
 };
 
 TEST_P(CompanyTest, TwoHundredMixedSequencesComeOutAsIfAlone) {
@@ -87,19 +103,32 @@ TEST_P(CompanyTest, TwoHundredMixedSequencesComeOutAsIfAlone) {
     for (int turns = static_cast<int>(random() % 3); turns > 0; --turns) loop_->RunOnce();
   }
   RunUntilIdle();
-  for (std::size_t i = 0; i < sequences.size(); ++i) {
-    SCOPED_TRACE(i);
-    ASSERT_TRUE(sequences[i]->done());
-    const std::vector<Hypothesis> alone = DecodeAlone(scripted_.script, requests[i]);
-    const std::vector<Hypothesis>& together = sequences[i]->value().hypotheses;
-    ASSERT_EQ(together.size(), alone.size());
-    for (std::size_t h = 0; h < alone.size(); ++h) {
-      EXPECT_EQ(together[h].ids, alone[h].ids);
-      EXPECT_EQ(together[h].score, alone[h].score);
-      EXPECT_EQ(together[h].token_log_probs, alone[h].token_log_probs);
-      EXPECT_EQ(together[h].finish_reason, alone[h].finish_reason);
-    }
+  ExpectAsAlone(requests, sequences);
+}
+
+// As above, but of two flows, and steps take time: one with many rows is held for the other every now and then.
+TEST_P(CompanyTest, BeingHeldChangesNothing) {
+  options_.limits.max_rows = 40;
+  options_.limits.max_queue_length = 300;
+  scripted_.before = [this](const Call& call) {
+    now_ += absl::Milliseconds(1 + call.rows.size());
+    return absl::OkStatus();
+  };
+  Start();
+  std::mt19937 random(7);
+  std::vector<SequenceRequest> requests;
+  std::vector<Sequence> sequences;
+  for (int i = 0; i < 300; ++i) {
+    requests.push_back(RandomRequest(random));
+    requests.back().flow = i % 8 == 0 ? 1 : 2;
+    sequences.push_back(Enqueue(requests.back()));
+    if (i % 3 == 0) loop_->RunOnce();
   }
+  RunUntilIdle();
+  ExpectAsAlone(requests, sequences);
+  int held = 0;
+  for (const Call& step : Steps()) held += step.held.empty() ? 0 : 1;
+  EXPECT_GT(held, GetParam() == BatchingMode::kContinuous ? 20 : -1);
 }
 
 TEST_P(CompanyTest, AScoreChunkBetweenStepsChangesNothing) {

@@ -22,6 +22,7 @@ class Counting : public ReplicaObserver {
     most_sequences = std::max(most_sequences, sequences);
     most_rows = std::max(most_rows, rows);
   }
+  void OnHeld(int sequences) override { held += sequences; }
   void OnFirstToken(absl::Duration since_submission) override {
     ++first_tokens;
     first_token_time += since_submission;
@@ -38,6 +39,7 @@ class Counting : public ReplicaObserver {
   int steps = 0;
   int most_sequences = 0;
   int most_rows = 0;
+  int held = 0;
   int first_tokens = 0;
   int targets = 0;
   absl::Duration queue_time;
@@ -119,6 +121,24 @@ TEST_F(ObserverTest, GaugesReturnToZeroAndEverySequenceIsCountedOnce) {
   EXPECT_EQ(observer_->most_sequences, 3);
   EXPECT_EQ(observer_->most_rows, 3);
   EXPECT_EQ(observer_->rejected["deadline"], 1);
+}
+
+TEST_F(ObserverTest, TheHeldAreCountedOnceAStep) {
+  scripted_.before = [this](const Call& call) {
+    now_ += absl::Milliseconds(call.rows.size());
+    return absl::OkStatus();
+  };
+  Start();
+  for (int i = 0; i < 32; ++i) Enqueue(40);
+  loop_->RunOnce();
+  SequenceRequest other = Request(20);
+  other.flow = 1;
+  Enqueue(other);
+  RunUntilIdle();
+  int held = 0;
+  for (const Call& step : Steps()) held += static_cast<int>(step.held.size());
+  EXPECT_GT(held, 0);
+  EXPECT_EQ(observer_->held, held);
 }
 
 TEST_F(ObserverTest, RefusalsAreCountedByReason) {

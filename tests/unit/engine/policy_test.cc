@@ -37,7 +37,7 @@ TEST(AdmitTest, TheFirstThatDoesNotFitStopsThoseBehindIt) {
 TEST(AdmitTest, RowsCountThoseThatDecodeAlready) {
   BatchingLimits limits;
   limits.max_rows = 8;
-  const ActiveLoad active = {.sequences = 2, .rows = 6, .kv_bytes = 0};
+  const ActiveLoad active = {.sequences = 2, .rows = {{0, 6}}, .kv_bytes = 0};
   const std::vector<Waiting> queue = {Of(1, 1, 1), Of(1, 1, 1), Of(1, 1, 1)};
   EXPECT_THAT(Admit(queue, active, kNow, limits).admit, ElementsAre(0, 1));
 }
@@ -45,7 +45,7 @@ TEST(AdmitTest, RowsCountThoseThatDecodeAlready) {
 TEST(AdmitTest, BytesAreReservedUpToTheLimitAndNotBeyond) {
   BatchingLimits limits;
   limits.max_kv_bytes = 1000;
-  const ActiveLoad active = {.sequences = 1, .rows = 1, .kv_bytes = 400};
+  const ActiveLoad active = {.sequences = 1, .rows = {{0, 1}}, .kv_bytes = 400};
   EXPECT_THAT(Admit(std::vector<Waiting>{Of(1, 1, 600), Of(1, 1, 1)}, active, kNow, limits).admit, ElementsAre(0));
   EXPECT_THAT(Admit(std::vector<Waiting>{Of(1, 1, 601)}, active, kNow, limits).admit, IsEmpty());
 }
@@ -90,7 +90,7 @@ TEST(AdmitTest, TheLateAreFoundBehindOneThatDoesNotFit) {
   limits.max_rows = 1;
   std::vector<Waiting> queue(3, Of(1, 1, 1));
   queue[2].cancelled = true;
-  const ActiveLoad full = {.sequences = 1, .rows = 1, .kv_bytes = 0};
+  const ActiveLoad full = {.sequences = 1, .rows = {{0, 1}}, .kv_bytes = 0};
   const Admission admission = Admit(queue, full, kNow, limits);
   EXPECT_THAT(admission.admit, IsEmpty());
   EXPECT_THAT(admission.cancelled, ElementsAre(2));
@@ -111,7 +111,7 @@ TEST(AdmitTest, StaticBatchesFormOnlyOnAnIdleReplica) {
   limits.max_rows = 2;
   const std::vector<Waiting> queue(3, Of(1, 1, 1));
   EXPECT_THAT(Admit(queue, {}, kNow, limits).admit, ElementsAre(0, 1));
-  EXPECT_THAT(Admit(queue, {.sequences = 1, .rows = 1, .kv_bytes = 1}, kNow, limits).admit, IsEmpty());
+  EXPECT_THAT(Admit(queue, {.sequences = 1, .rows = {{0, 1}}, .kv_bytes = 1}, kNow, limits).admit, IsEmpty());
 }
 
 TEST(AdmitTest, OneAtATimeAdmitsOneToAnIdleReplica) {
@@ -119,7 +119,7 @@ TEST(AdmitTest, OneAtATimeAdmitsOneToAnIdleReplica) {
   limits.mode = BatchingMode::kOneAtATime;
   const std::vector<Waiting> queue(3, Of(1, 1, 1));
   EXPECT_THAT(Admit(queue, {}, kNow, limits).admit, ElementsAre(0));
-  EXPECT_THAT(Admit(queue, {.sequences = 1, .rows = 1, .kv_bytes = 1}, kNow, limits).admit, IsEmpty());
+  EXPECT_THAT(Admit(queue, {.sequences = 1, .rows = {{0, 1}}, .kv_bytes = 1}, kNow, limits).admit, IsEmpty());
 }
 
 TEST(AdmitTest, NoRandomQueueBreaksALimitOrTheOrder) {
@@ -130,7 +130,8 @@ TEST(AdmitTest, NoRandomQueueBreaksALimitOrTheOrder) {
     limits.max_rows = 1 + below(20);
     limits.max_kv_bytes = 1 + below(500);
     limits.max_encoder_tokens_per_step = 1 + below(100);
-    ActiveLoad load = {.sequences = 0, .rows = below(limits.max_rows + 1), .kv_bytes = below(500)};
+    int rows = below(limits.max_rows + 1);
+    ActiveLoad load = {.sequences = 0, .rows = {{0, rows}}, .kv_bytes = below(500)};
     load.kv_bytes = std::min(load.kv_bytes, limits.max_kv_bytes);
     std::vector<Waiting> queue;
     for (int i = below(30); i > 0; --i) {
@@ -148,7 +149,7 @@ TEST(AdmitTest, NoRandomQueueBreaksALimitOrTheOrder) {
       if (admitted) {
         ASSERT_FALSE(late);
         ++next;
-        load.rows += queue[i].rows;
+        rows += queue[i].rows;
         load.kv_bytes += queue[i].kv_bytes;
         tokens += queue[i].source_tokens;
       } else if (!late) {
@@ -156,10 +157,75 @@ TEST(AdmitTest, NoRandomQueueBreaksALimitOrTheOrder) {
       }
     }
     ASSERT_EQ(next, admission.admit.size());
-    ASSERT_LE(load.rows, limits.max_rows);
+    ASSERT_LE(rows, limits.max_rows);
     ASSERT_LE(load.kv_bytes, limits.max_kv_bytes);
     if (admission.admit.size() > 1) {
       ASSERT_LE(tokens, limits.max_encoder_tokens_per_step);
+    }
+  }
+}
+
+Waiting OfFlow(Flow flow, int rows) {
+  Waiting waiting = Of(1, rows, 1);
+  waiting.flow = flow;
+  return waiting;
+}
+
+TEST(AdmitTest, AFlowBelowItsShareIsLetInBeyondTheRows) {
+  BatchingLimits limits;
+  limits.max_rows = 8;
+  const ActiveLoad full = {.sequences = 8, .rows = {{1, 8}}, .kv_bytes = 0};
+  const std::vector<Waiting> queue = {OfFlow(1, 1), OfFlow(2, 3), OfFlow(2, 1), OfFlow(2, 1)};
+  EXPECT_THAT(Admit(queue, full, kNow, limits).admit, ElementsAre(1, 2)) << "half of eight";
+  EXPECT_THAT(Admit(queue, full, kNow, limits, /*last_flow=*/1).admit, ElementsAre(1, 2)) << "whoever's turn it is";
+}
+
+TEST(AdmitTest, AFlowBelowItsShareWhoseNextIsBeyondItKeepsItsTurn) {
+  BatchingLimits limits;
+  limits.max_rows = 8;
+  const ActiveLoad active = {.sequences = 7, .rows = {{1, 7}}, .kv_bytes = 0};
+  EXPECT_THAT(Admit(std::vector<Waiting>{OfFlow(1, 1), OfFlow(2, 5)}, active, kNow, limits, 1).admit, IsEmpty());
+}
+
+TEST(AdmitTest, BytesAreNotLetInBeyond) {
+  BatchingLimits limits;
+  limits.max_rows = 8;
+  limits.max_kv_bytes = 10;
+  const ActiveLoad full = {.sequences = 8, .rows = {{1, 8}}, .kv_bytes = 10};
+  EXPECT_THAT(Admit(std::vector<Waiting>{OfFlow(2, 1)}, full, kNow, limits).admit, IsEmpty());
+}
+
+TEST(AdmitTest, TheHeldArePassedOverUnlessTheyAreLate) {
+  std::vector<Waiting> queue = {OfFlow(1, 1), OfFlow(2, 1), OfFlow(1, 1), OfFlow(1, 1)};
+  for (const int i : {0, 2, 3}) queue[i].held = true;
+  queue[2].cancelled = true;
+  queue[3].deadline = kNow;
+  const Admission admission = Admit(queue, {}, kNow, {});
+  EXPECT_THAT(admission.admit, ElementsAre(1));
+  EXPECT_THAT(admission.cancelled, ElementsAre(2));
+  EXPECT_THAT(admission.expired, ElementsAre(3));
+}
+
+TEST(AdmitTest, ManyFlowsTogetherHaveTwiceTheRowsAtMost) {
+  std::mt19937 random(2);
+  const auto below = [&random](int end) { return static_cast<int>(random() % end); };
+  for (int round = 0; round < 200; ++round) {
+    BatchingLimits limits;
+    limits.max_rows = 1 + below(20);
+    ActiveLoad load;
+    Flow last = 0;
+    for (int turn = 0; turn < 30; ++turn) {
+      std::vector<Waiting> queue;
+      for (int i = below(10); i > 0; --i) {
+        queue.push_back(OfFlow(1 + below(1 + turn), 1 + below(std::min(4, limits.max_rows))));
+      }
+      const Admission admission = Admit(queue, load, kNow, limits, last);
+      last = admission.last_flow;
+      for (const int i : admission.admit) load.rows[queue[i].flow] += queue[i].rows;
+      int rows = 0;
+      for (const auto& [flow, its_rows] : load.rows) rows += its_rows;
+      ASSERT_LE(rows, 2 * limits.max_rows);
+      if (below(3) == 0 && !load.rows.empty()) load.rows.erase(load.rows.begin());
     }
   }
 }

@@ -86,12 +86,16 @@ class ScriptedExecutor : public Executor {
     const OneCaller one(&busy_);
     Call call(Call::Kind::kStep, steps_++);
     for (const StepRow& row : rows) {
+      if (row.request == nullptr) {
+        if (call.held.empty() || call.held.back() != row.slot) call.held.push_back(row.slot);
+        continue;
+      }
       if (call.slots.empty() || call.slots.back() != row.slot) call.slots.push_back(row.slot);
       call.rows.push_back({row.slot, row.parent_row, row.request->token});
     }
     std::vector<CachedRow> parents = std::exchange(rows_, {});  // lost, should the step fail
     if (absl::Status status = Begin(call); !status.ok()) return status;
-    if (rows.empty()) return Breach("Step without rows");
+    if (call.rows.empty()) return Breach("Step without rows to compute");
     if (!results->empty()) return Breach("Step's results did not come empty");
     std::vector<CachedRow> next;
     next.reserve(rows.size());
@@ -99,6 +103,11 @@ class ScriptedExecutor : public Executor {
       if (absl::Status status = CheckRow(row, parents); !status.ok()) return status;
       CachedRow cached = {.slot = row.slot, .history = {}};
       if (row.parent_row >= 0) cached.history = parents[row.parent_row].history;
+      if (row.request == nullptr) {
+        next.push_back(std::move(cached));
+        continue;
+      }
+      if (next.size() > results->size()) return Breach("a computed row comes after a held one");
       cached.history.push_back(row.request->token);
       results->push_back(AnswerRow(options_.script(sources_.at(row.slot), cached.history), *row.request));
       next.push_back(std::move(cached));
@@ -169,6 +178,9 @@ class ScriptedExecutor : public Executor {
     if (row.parent_row >= 0 && parents[row.parent_row].slot != row.slot) {
       return Breach(absl::StrFormat("a row of slot %d has parent %d, a row of slot %d", row.slot, row.parent_row,
                                     parents[row.parent_row].slot));
+    }
+    if (row.request == nullptr) {
+      return row.parent_row < 0 ? Breach("a row without a parent is held") : absl::OkStatus();
     }
     if (!InVocabulary(row.request->token)) return Breach(absl::StrFormat("token %d is unknown", row.request->token));
     if (row.request->num_best < 1) return Breach("num_best is below 1");

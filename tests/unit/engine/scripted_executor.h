@@ -40,8 +40,9 @@ struct Call {
 
   Kind kind;
   int index;                       // among the calls of its kind, from 0
-  std::vector<Slot> slots;         // kAdmit, kRelease: as given; kStep: distinct ones, in the order of the rows
-  std::vector<Row> rows;           // kStep
+  std::vector<Slot> slots;         // kAdmit, kRelease: as given; kStep: distinct computed ones, in the rows' order
+  std::vector<Row> rows;           // kStep: the computed ones
+  std::vector<Slot> held;          // kStep: distinct ones, in the rows' order
   std::vector<int> source_tokens;  // kAdmit, kScore: of each newcomer, of each pair
   std::vector<int> target_tokens;  // kScore
 };

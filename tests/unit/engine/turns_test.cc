@@ -31,6 +31,17 @@ TEST(TurnsTest, FlowsTakeTurnsWhateverTheyHave) {
   EXPECT_THAT(All(turns), ElementsAre(0, 5, 4, 1, 6, 2, 3));
 }
 
+TEST(TurnsTest, AFlowThatIsSkippedLosesNothingButThisRound) {
+  Turns turns(5);
+  turns.Add(5, 0);
+  turns.Add(7, 1);
+  turns.Add(7, 2);
+  turns.Add(9, 3);
+  turns.Skip();
+  EXPECT_EQ(turns.last(), 5U);
+  EXPECT_THAT(All(turns), ElementsAre(3, 0));
+}
+
 TEST(TurnsTest, TheNextTurnIsAfterTheFlowThatWasServedLast) {
   for (const auto& [last, first] : {std::pair<Flow, int>{0, 0}, {4, 0}, {5, 1}, {6, 1}, {7, 0}, {99, 0}}) {
     Turns turns(last);

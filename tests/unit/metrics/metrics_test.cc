@@ -125,6 +125,8 @@ TEST(MetricsTest, AReplicaReportsIntoItsModelsSeries) {
   observer->OnRejected("something new");
   observer->OnAdmitted(absl::Milliseconds(20), 17);
   observer->OnStep(absl::Microseconds(300), 3, 6);
+  observer->OnHeld(5);
+  observer->OnHeld(2);
   observer->OnFirstToken(absl::Milliseconds(30));
   observer->OnFinished(absl::OkStatus(), 9);
   observer->OnFinished(absl::CancelledError(), 0);
@@ -137,6 +139,7 @@ TEST(MetricsTest, AReplicaReportsIntoItsModelsSeries) {
   EXPECT_THAT(Value(text, R"(petit_source_tokens_total{model="m"})"), Optional(17.0));
   EXPECT_THAT(Value(text, R"(petit_step_seconds_bucket{model="m",le="0.0005"})"), Optional(1.0));
   EXPECT_THAT(Value(text, R"(petit_step_sequences_sum{model="m"})"), Optional(3.0));
+  EXPECT_THAT(Value(text, R"(petit_held_sequences_total{model="m"})"), Optional(7.0));
   EXPECT_THAT(Value(text, R"(petit_first_token_seconds_sum{model="m"})"), Optional(0.03));
   EXPECT_THAT(Value(text, R"(petit_target_tokens_total{model="m"})"), Optional(9.0));
   EXPECT_THAT(Value(text, R"(petit_queue_length{model="other"})"), Optional(0.0));

@@ -208,6 +208,56 @@ TEST_P(RowsTest, NewcomersJoinRowsThatAreOnTheirWay) {
   }
 }
 
+// Through three pages, one of two sequences held at random; it must go on as if nothing had been beside it.
+TEST_P(RowsTest, HeldRowsGoOnWhereTheyWere) {
+  const Ids other = {7, 8, 9, 1};
+  const Ids inputs(40, 50);
+  const std::vector<Ids> sources = {kSource, other};
+  const auto alone = ForcedLogits(*Make(), sources, inputs);
+  const auto executor = Make();
+  AdmitAll(*executor, sources);
+  const RowRequest request = WholeRow(50);
+  std::vector<int> steps = {0, 0};
+  std::vector<int> place = {-1, -1};  // of each sequence's row in the last step
+  for (unsigned turn = 0; steps[0] < 40 && steps[1] < 40; ++turn) {
+    const int held = turn % 7 < 3 ? 0 : 1;
+    const bool both = turn % 5 == 0;
+    std::vector<engine::StepRow> rows;
+    for (const int slot : {1 - held, held}) {
+      if (slot == held && !both && place[slot] < 0) continue;
+      const bool computed = slot != held || both;
+      rows.push_back({slot, place[slot], computed ? &request : nullptr});
+    }
+    std::vector<RowResult> results;
+    ASSERT_TRUE(Step(*executor, rows, &results).ok());
+    ASSERT_EQ(results.size(), both ? 2U : 1U);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const int slot = rows[i].slot;
+      place[slot] = static_cast<int>(i);
+      if (rows[i].request == nullptr) continue;
+      const std::vector<float> logits = Logits(results[i]);
+      const std::vector<float>& expected = alone[slot][steps[slot]++];
+      for (std::size_t id = 0; id < logits.size(); ++id) ASSERT_NEAR(logits[id], expected[id], 2e-5);
+    }
+  }
+  EXPECT_GT(steps[0], 15);
+  EXPECT_GT(steps[1], 15);
+}
+
+TEST_P(RowsTest, AForkOfAHeldRowLeavesItAsItIs) {
+  const auto executor = Make();
+  AdmitAll(*executor, {kSource});
+  const RowRequest start = WholeRow(0);
+  const RowRequest left = WholeRow(50);
+  const RowRequest right = WholeRow(60);
+  std::vector<RowResult> results;
+  ASSERT_TRUE(Step(*executor, {{0, -1, &start}}, &results).ok());
+  ASSERT_TRUE(Step(*executor, {{0, 0, &left}, {0, 0, nullptr}}, &results).ok());
+  ASSERT_TRUE(Step(*executor, {{0, 1, &right}}, &results).ok());
+  const auto alone = ForcedLogits(*Make(), {kSource}, {0, 60})[0].back();
+  for (std::size_t id = 0; id < alone.size(); ++id) ASSERT_NEAR(Logits(results[0])[id], alone[id], 2e-5);
+}
+
 TEST_P(RowsTest, SlotsAreReusableAfterRelease) {
   const auto executor = Make();
   for (int i = 0; i < 3; ++i) {
@@ -238,6 +288,17 @@ TEST(StepErrors, BadRowsAreRefusedAndSlotsSurvive) {
   EXPECT_EQ(refused({0, -1, &request}).code(), absl::StatusCode::kInvalidArgument);
   request.edits.clear();
   EXPECT_TRUE(refused({0, -1, &request}).ok());
+}
+
+TEST(StepErrors, OnlyRowsOfTheLastStepAreHeldAndTheyComeLast) {
+  const auto executor = MakeTiny("v1_0");
+  AdmitAll(*executor, {kSource});
+  RowRequest request;
+  std::vector<RowResult> results;
+  EXPECT_THAT(Step(*executor, {{0, -1, nullptr}}, &results).ToString(), HasSubstr("without a parent is held"));
+  ASSERT_TRUE(Step(*executor, {{0, -1, &request}, {0, -1, &request}}, &results).ok());
+  EXPECT_THAT(Step(*executor, {{0, 0, nullptr}, {0, 1, &request}}, &results).ToString(),
+              HasSubstr("the held ones must come last"));
 }
 
 TEST(StepErrors, NoRowsDropAllRows) {
