@@ -12,12 +12,18 @@
 
 namespace petit::serving {
 
+enum class DrainPhase {
+  kNone,
+  kPatient,  // streams may end by themselves
+  kClosing,  // streams take nothing more, so that what they have taken is done in time
+};
+
 // A stream, as the server's clock sees it.
 class TickedStream {
  public:
   virtual ~TickedStream() = default;
   // Called about every second, faster while draining. A stream then lets go of what it has not used for a while.
-  virtual void Tick(absl::Time now, bool draining) = 0;
+  virtual void Tick(absl::Time now, DrainPhase phase) = 0;
 };
 
 class CallTracker {
@@ -34,8 +40,8 @@ class CallTracker {
     CallTracker* tracker_;
   };
 
-  // From then on calls that begin are to be refused.
-  void StartDraining() { draining_ = true; }
+  // From then on calls that begin are to be refused, and from `closing` on streams take nothing more.
+  void StartDraining(absl::Time closing);
   bool draining() const { return draining_; }
 
   // The drain's time is over: calls that end from then on were ended by the server.
@@ -53,6 +59,7 @@ class CallTracker {
   std::atomic<bool> waiting_ = true;
   absl::Mutex mutex_;
   int calls_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Time closing_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   std::vector<std::weak_ptr<TickedStream>> streams_ ABSL_GUARDED_BY(mutex_);
 };
 

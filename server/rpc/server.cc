@@ -192,7 +192,8 @@ const std::string& Server::address() const { return impl_->listener->address(); 
 
 bool Server::Drain(absl::Time deadline) {
   impl_->drained = true;
-  impl_->calls.StartDraining();
+  const absl::Time start = absl::Now();
+  impl_->calls.StartDraining(start + (deadline - start) / 2);
   impl_->health->StartDraining();
   bool done = false;
   while (true) {

@@ -203,13 +203,16 @@ void StreamCall::OnCancel() {
   Advance();
 }
 
-void StreamCall::Tick(absl::Time now, bool draining) {
+void StreamCall::Tick(absl::Time now, DrainPhase phase) {
   const absl::MutexLock lock(&mutex_);
-  if (finished_ || taking_ || open_texts_ > 0) return;
+  if (finished_) return;
+  const bool quiet = !taking_ && open_texts_ == 0;
   const absl::Duration idle = now - last_active_;
-  if (idle >= kPinIdle) plan_ = nullptr;
-  if (draining && !end_ && idle >= kDrainIdle) {
-    end_ = absl::UnavailableError("the server is draining; open a new stream to another one, or again later");
+  if (quiet && idle >= kPinIdle) plan_ = nullptr;
+  const bool idle_in_drain = phase == DrainPhase::kPatient && quiet && idle >= kDrainIdle;
+  if ((idle_in_drain || phase == DrainPhase::kClosing) && !end_) {
+    end_ = absl::UnavailableError(
+        "the server is draining; send what has no answer to another one, or again later, on a new stream");
     Advance();
   }
 }

@@ -29,7 +29,8 @@ namespace petit::serving {
 //
 // Ends. The client's half-close, or a message that is wrong as a whole (framing, options, a model that is not there),
 // stops the reading; what was read before is still answered, then the call ends with OK or that status. A text that is
-// wrong by itself is answered with an error under its id.
+// wrong by itself is answered with an error under its id. A draining server ends a stream that is idle, and stops reading
+// the others when half of its time is over.
 //
 // Versions. Each text goes to the version that is served when it is read. The stream pins the last one it used, so that
 // it goes on if the model is unloaded meanwhile, and lets go of it when it has been idle for a while.
@@ -51,7 +52,7 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override { self_ = nullptr; }
-  void Tick(absl::Time now, bool draining) override;
+  void Tick(absl::Time now, DrainPhase phase) override;
 
  private:
   using Plan = std::shared_ptr<const TranslationPlan>;

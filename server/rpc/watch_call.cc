@@ -88,8 +88,8 @@ void WatchCall::OnDone() {
   }
 }
 
-void WatchCall::Tick(absl::Time /*now*/, bool draining) {
-  if (!draining) return;
+void WatchCall::Tick(absl::Time /*now*/, DrainPhase phase) {
+  if (phase == DrainPhase::kNone) return;
   const absl::MutexLock lock(&mutex_);
   End(absl::UnavailableError("the server is draining; watch again from the last sequence number seen"));
   Advance();

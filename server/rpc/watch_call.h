@@ -40,7 +40,7 @@ class WatchCall final : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
-  void Tick(absl::Time now, bool draining) override;
+  void Tick(absl::Time now, DrainPhase phase) override;
 
  private:
   WatchCall(const Environment& environment, grpc::CallbackServerContext* context)

@@ -223,6 +223,26 @@ TEST_F(LifecycleTest, DrainingEndsAnIdleStream) {
   EXPECT_THAT(status.error_message(), HasSubstr("draining"));
 }
 
+TEST_F(LifecycleTest, DrainingEndsAStreamThatIsNeverIdleAndAnswersWhatItHasTaken) {
+  AddModel(FakeSettings("teacher"));
+  Start();
+  TestStream stream(translation_.get(), Request("teacher", {}).options());
+  std::thread sender([&] {
+    for (std::int64_t id = 0; stream.Send(id, "a"); ++id) {
+    }
+  });
+  v1::StreamTranslateResponse response;
+  ASSERT_TRUE(stream.Read(&response));
+  bool drained = false;
+  std::thread drainer([&] { drained = server_->Drain(absl::Now() + absl::Seconds(4)); });
+  while (stream.Read(&response)) EXPECT_TRUE(response.result().has_translation()) << response.id();
+  sender.join();
+  drainer.join();
+  EXPECT_TRUE(drained) << "what was taken was cut off";
+  std::map<std::int64_t, v1::TranslationResult> results;
+  EXPECT_THAT(stream.Finish(&results).error_message(), HasSubstr("draining"));
+}
+
 TEST_F(LifecycleTest, WhatIsNotDoneByTheDeadlineIsCancelled) {
   ModelSettings settings = FakeSettings("teacher");
   settings.max_new_tokens_limit = 1'000'000;
