@@ -1,6 +1,7 @@
 #include "models/engine/pace.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace petit::engine {
@@ -20,12 +21,14 @@ void Pace::Update(const std::map<Flow, int>& rows) {
   std::erase_if(accounts_, [&rows](const auto& entry) { return !rows.contains(entry.first); });
   int slowest = std::numeric_limits<int>::max();  // rows of the smallest flow that is behind
   for (const auto& [flow, count] : rows) {
-    Account& account = accounts_[flow];
+    Account& account = accounts_.try_emplace(flow, Account{.max_slowdown = max_hold_back_}).first->second;
     account.rows = count;
     if (account.behind > absl::ZeroDuration()) slowest = std::min(slowest, count);
   }
   for (auto& [flow, account] : accounts_) {
-    account.held = max_hold_back_ > 1 && account.rows / 2 >= slowest && account.due <= absl::ZeroDuration();
+    const bool large = account.rows / 2 >= slowest;
+    if (large) account.max_slowdown = std::min(max_hold_back_, std::sqrt(static_cast<double>(account.rows) / slowest));
+    account.held = large && max_hold_back_ > 1 && account.due <= absl::ZeroDuration();
   }
 }
 
@@ -61,13 +64,13 @@ void Pace::OnStepped(absl::Duration took) {
 void Pace::OnPassed(absl::Duration took) {
   for (auto& [flow, account] : accounts_) {
     account.behind += took / kBehind;
-    account.due += took / max_hold_back_;
+    account.due += took / account.max_slowdown;
   }
 }
 
 void Pace::Serve(absl::Duration alone, absl::Duration unit, Account* account) const {
   account->behind = Bound(account->behind - alone, unit, kBehind);
-  account->due = Bound(account->due - alone, unit, max_hold_back_);
+  account->due = Bound(account->due - alone, unit, account->max_slowdown);
 }
 
 }  // namespace petit::engine

@@ -13,10 +13,11 @@ namespace petit::engine {
 // A step takes longer the more rows it has, so a flow of many rows slows down one of few that steps with it. Each flow
 // has an account of its slowdown: the time that passes / the time that what it got would have taken alone. While a flow
 // is *behind*, slowed down beyond kBehind, the flows of twice its rows and more are *held*: their rows wait, unless
-// they would be slowed down beyond max_hold_back themselves. Flows of like size step together, however many they are.
+// they are *due*, slowed down beyond max_hold_back or the square root of how many times its rows they have. Flows of
+// like size step together, however many they are.
 class Pace {
  public:
-  static constexpr double kBehind = 1.5;
+  static constexpr double kBehind = 1.25;
 
   // 1: nobody is ever held.
   explicit Pace(double max_hold_back) : max_hold_back_(max_hold_back) {}
@@ -39,8 +40,9 @@ class Pace {
   struct Account {
     int rows = 0;
     bool held = false;
-    absl::Duration behind;  // > 0: slowed down beyond kBehind
-    absl::Duration due;     // > 0: slowed down beyond max_hold_back
+    absl::Duration behind = absl::ZeroDuration();  // > 0: slowed down beyond kBehind
+    absl::Duration due = absl::ZeroDuration();     // > 0: slowed down beyond max_slowdown
+    double max_slowdown = 1;
   };
   // Of being early no more than what a service that takes `unit` alone leaves is kept.
   void Serve(absl::Duration alone, absl::Duration unit, Account* account) const;

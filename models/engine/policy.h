@@ -35,7 +35,7 @@ struct BatchingLimits {
   // Of the worker's time while sequences decode: 0 scores only when none does, 1 scores a chunk after every step.
   double max_score_share = 0.5;
   // A flow's sequences are held back for the sake of a smaller flow's as long as they are slowed down by no more than
-  // this, compared with being alone (see Pace); 1: never.
+  // this, compared with being alone (see Pace); 1: never held back.
   double max_hold_back = 3;
   int max_score_tokens_per_chunk = 1024;  // source + target tokens of one Score call
 };

@@ -13,9 +13,12 @@ constexpr double kWeight = 1.0 / 16;
 
 void StepCosts::Observe(int rows, absl::Duration took) {
   Point& point = points_[std::bit_width(static_cast<unsigned>(rows) - 1)];
-  const double weight = point.rows == 0 ? 1 : kWeight;
+  const double seconds = absl::ToDoubleSeconds(took);
+  // The first step of a size may have made its kernels: one that takes less than half tells what it costs.
+  const bool replaces = point.rows == 0 || seconds < point.seconds / 2;
+  const double weight = replaces ? 1 : kWeight;
   point.rows += weight * (rows - point.rows);
-  point.seconds += weight * (absl::ToDoubleSeconds(took) - point.seconds);
+  point.seconds += weight * (seconds - point.seconds);
 }
 
 absl::Duration StepCosts::Of(int rows) const {

@@ -32,9 +32,16 @@ TEST(StepCostsTest, SizesOfLikeMagnitudeAreAveraged) {
 
 TEST(StepCostsTest, TheNewOutweighsTheOld) {
   StepCosts costs;
-  for (int i = 0; i < 100; ++i) costs.Observe(4, absl::Milliseconds(100));
   for (int i = 0; i < 100; ++i) costs.Observe(4, absl::Milliseconds(10));
-  EXPECT_NEAR(absl::ToDoubleMilliseconds(costs.Of(4)), 10, 1);
+  for (int i = 0; i < 100; ++i) costs.Observe(4, absl::Milliseconds(30));
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(costs.Of(4)), 30, 1);
+}
+
+TEST(StepCostsTest, AFirstStepThatMadeItsKernelsIsForgottenAtOnce) {
+  StepCosts costs;
+  costs.Observe(4, absl::Milliseconds(200));
+  costs.Observe(4, absl::Milliseconds(5));
+  EXPECT_EQ(costs.Of(4), absl::Milliseconds(5));
 }
 
 }  // namespace
