@@ -1,8 +1,10 @@
 """Tokens and roles, on every method; limits of each client; and no token anywhere in the log."""
 
+import concurrent.futures
 import os
 import re
 import subprocess
+import threading
 
 import grpc
 
@@ -254,6 +256,32 @@ class Limits(Security):
         with self.assert_rpc_error(grpc.StatusCode.INVALID_ARGUMENT, "limits.client.max_texts_in_flight"):
             client.call("petit.v1.TranslationService", "Score", model="tiny", source_language="en",
                         target_language="fr", pairs=3 * [{"source": "a", "target": "b"}])
+
+    def test_a_flood_is_held_back_for_another_client(self):
+        server = self.secured()
+        flood, polite = (self.client(server, token=self.tokens[name]) for name in ("translate", "all"))
+        decoding = {"max_new_tokens": 128, "min_new_tokens": 128}
+
+        def one():
+            return polite.translate("tiny", ["a package"], decoding=decoding).results[0].translation.text
+
+        expected = one()
+        self.assertEqual(server.metric("petit_held_sequences_total", model="tiny"), 0)
+        enough = threading.Event()
+
+        def send_many():
+            while not enough.is_set():
+                results = flood.translate("tiny", 64 * ["a package"], decoding=decoding).results
+                self.assertTrue(all(result.HasField("translation") for result in results))
+
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            sender = pool.submit(send_many)
+            try:
+                self.wait_until(lambda: one() == expected
+                                and server.metric("petit_held_sequences_total", model="tiny") > 0)
+            finally:
+                enough.set()
+            sender.result()
 
 
 if __name__ == "__main__":
