@@ -29,8 +29,8 @@ namespace petit::serving {
 //
 // Ends. The client's half-close, or a message that is wrong as a whole (framing, options, a model that is not there),
 // stops the reading; what was read before is still answered, then the call ends with OK or that status. A text that is
-// wrong by itself is answered with an error under its id. A draining server ends a stream that is idle, and stops reading
-// the others when half of its time is over.
+// wrong by itself is answered with an error under its id. A draining server ends a stream that is idle, and stops
+// reading the others when half of its time is over.
 //
 // Versions. Each text goes to the version that is served when it is read. The stream pins the last one it used, so that
 // it goes on if the model is unloaded meanwhile, and lets go of it when it has been idle for a while.
