@@ -38,6 +38,7 @@ bool Pace::IsHeld(Flow flow) const {
 }
 
 void Pace::OnEncoded(absl::Duration took, const std::map<Flow, int>& source_tokens) {
+  took = std::max(took, absl::ZeroDuration());
   OnPassed(took);
   double total = 0;
   for (const auto& [flow, tokens] : source_tokens) total += tokens;
@@ -50,6 +51,7 @@ void Pace::OnEncoded(absl::Duration took, const std::map<Flow, int>& source_toke
 }
 
 void Pace::OnStepped(absl::Duration took) {
+  took = std::max(took, absl::ZeroDuration());
   OnPassed(took);
   int stepped = 0;
   for (const auto& [flow, account] : accounts_) stepped += account.held ? 0 : account.rows;
@@ -62,6 +64,7 @@ void Pace::OnStepped(absl::Duration took) {
 }
 
 void Pace::OnPassed(absl::Duration took) {
+  took = std::max(took, absl::ZeroDuration());
   for (auto& [flow, account] : accounts_) {
     account.behind += took / kBehind;
     account.due += took / account.max_slowdown;

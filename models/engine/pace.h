@@ -27,9 +27,10 @@ class Pace {
   void Update(const std::map<Flow, int>& rows);
   bool IsHeld(Flow flow) const;
 
-  // The worker's time went into encoding so many source tokens of each flow.
+  // The worker's time went into encoding so many source tokens of each flow. Here and below a time below zero, of a
+  // clock that was set back, is none.
   void OnEncoded(absl::Duration took, const std::map<Flow, int>& source_tokens);
-  // ... or into one step of all flows that are not held.
+  // ... or into one step, that did not fail, of all flows that are not held.
   void OnStepped(absl::Duration took);
   // ... or into something else.
   void OnPassed(absl::Duration took);

@@ -199,6 +199,7 @@ void ReplicaLoop::Impl::Encode(std::vector<std::unique_ptr<QueuedSequence>> chos
       }
     }
   }
+  UpdatePace();
   observer->OnActive(load.sequences);
   for (Outcome& outcome : refused) Answer(std::move(outcome.queued), std::move(outcome.result));
 }
@@ -227,7 +228,6 @@ absl::Status ReplicaLoop::Impl::EncodeTogether(absl::Span<Active> newcomers) {
 // One decoder step of everybody who is not held.
 bool ReplicaLoop::Impl::StepAll() {
   if (active.empty()) return false;
-  UpdatePace();
   if (const absl::Status status = RunStep(); !status.ok()) {
     std::vector<Active> lost = std::exchange(active, {});
     Release(lost);
@@ -280,7 +280,7 @@ absl::Status ReplicaLoop::Impl::RunStep() {
   absl::Status status = executor->Step(rows, &results);
   const absl::Time end = options.clock();
   score_share.OnDecoded(end - start);
-  pace.OnStepped(end - start);
+  if (status.ok()) pace.OnStepped(end - start);
   observer->OnStep(end - start, static_cast<int>(stepped.size()), static_cast<int>(computed));
   if (stepped.size() < active.size()) observer->OnHeld(static_cast<int>(active.size() - stepped.size()));
   if (!status.ok()) return status;

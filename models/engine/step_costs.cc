@@ -12,6 +12,7 @@ constexpr double kWeight = 1.0 / 16;
 }  // namespace
 
 void StepCosts::Observe(int rows, absl::Duration took) {
+  if (took <= absl::ZeroDuration()) return;
   Point& point = points_[std::bit_width(static_cast<unsigned>(rows) - 1)];
   const double seconds = absl::ToDoubleSeconds(took);
   // The first step of a size may have made its kernels: one that takes less than half tells what it costs.

@@ -11,6 +11,7 @@ namespace petit::engine {
 // Moving averages over steps of 1, 2, 3-4, 5-8, ... rows, and straight lines between them.
 class StepCosts {
  public:
+  // At least one row. A time that is not above zero says nothing: the clock was set back.
   void Observe(int rows, absl::Duration took);
 
   // Of a step with so many rows, at least one. Outside of what was seen in proportion to the rows: too little for few,

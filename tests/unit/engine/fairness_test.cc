@@ -185,6 +185,29 @@ TEST_F(SlowdownTest, WithoutHoldingItIsMoreThanThreeTimes) {
   EXPECT_GT(beside, 3 * alone) << absl::FDivDuration(beside, alone);
 }
 
+TEST_F(SlowdownTest, AFailedStepTellsNothingOfWhatStepsCost) {
+  const auto costly = scripted_.before;
+  scripted_.before = [this, costly](const Call& call) {
+    if (call.kind != Call::Kind::kStep || call.index != 20) return costly(call);
+    now_ += absl::Microseconds(1);
+    return absl::InternalError("nearly at once");
+  };
+  Start();
+  for (int i = 0; i < 32; ++i) Enqueue(Of(kFlood, 50));
+  while (Steps().size() <= 20) loop_->RunOnce();
+  const Sequence polite = Enqueue(Of(kPolite, 20));
+  while (!polite->done()) loop_->RunOnce();  // what one row costs is known
+  for (int i = 0; i < 32; ++i) Enqueue(Of(kFlood, 50));
+  for (int i = 0; i < 3; ++i) loop_->RunOnce();
+  const std::size_t before = Steps().size();
+  Enqueue(Of(kPolite, 20));
+  for (int i = 0; i < 10; ++i) loop_->RunOnce();
+  int held = 0;
+  for (const Call& step : Steps()) held += step.index >= static_cast<int>(before) && !step.held.empty() ? 1 : 0;
+  EXPECT_EQ(held, 9) << "a full step, and then as many of one row as take twice as long";
+  RunUntilIdle();
+}
+
 TEST_F(FairnessTest, PairsTakeTurnsToo) {
   options_.limits.max_score_tokens_per_chunk = 4;
   Start();

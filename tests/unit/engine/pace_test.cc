@@ -151,6 +151,19 @@ TEST_F(PaceTest, StepsOfUnequalLengthOweAFlowThatIsAloneNothing) {
   EXPECT_LE(progress.steps.at(kFlood), 3);
 }
 
+TEST_F(PaceTest, AClockThatIsSetBackHarmsNobody) {
+  Pace pace(3);
+  Run(&pace, {{kPolite, 1}}, 10);
+  const std::map<Flow, int> both = {{kFlood, 64}, {kPolite, 1}};
+  Run(&pace, both, 100);
+  pace.OnEncoded(absl::Seconds(-3600), {{kFlood, 20}});
+  pace.OnStepped(absl::Seconds(-3600));
+  pace.OnPassed(absl::Seconds(-3600));
+  const Progress progress = Run(&pace, both, 1000);
+  EXPECT_LE(Slowdown(progress, kPolite, 1), 2);
+  EXPECT_LE(Slowdown(progress, kFlood, 64), 3.1);
+}
+
 TEST_F(PaceTest, OtherWorkCountsForNobody) {
   Pace pace(2);
   Run(&pace, {{kPolite, 1}}, 10);

@@ -37,6 +37,14 @@ TEST(StepCostsTest, TheNewOutweighsTheOld) {
   EXPECT_NEAR(absl::ToDoubleMilliseconds(costs.Of(4)), 30, 1);
 }
 
+TEST(StepCostsTest, AClockThatWasSetBackSaysNothing) {
+  StepCosts costs;
+  costs.Observe(4, absl::Milliseconds(5));
+  costs.Observe(4, absl::Milliseconds(-3000));
+  costs.Observe(4, absl::ZeroDuration());
+  EXPECT_EQ(costs.Of(4), absl::Milliseconds(5));
+}
+
 TEST(StepCostsTest, AFirstStepThatMadeItsKernelsIsForgottenAtOnce) {
   StepCosts costs;
   costs.Observe(4, absl::Milliseconds(200));
