@@ -4,7 +4,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
@@ -31,24 +30,13 @@
 #include "server/worker/event_log.h"
 #include "server/worker/model_card.h"
 #include "server/worker/reporter.h"
+#include "server/worker/stop_signals.h"
 #include "server/worker/task_settings.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace petit::worker {
 namespace {
-
-std::atomic<bool> stop_requested = false;
-
-void RequestStop(int /*signal*/) { stop_requested = true; }
-
-void CatchSignals() {
-  struct sigaction action {};
-  action.sa_handler = RequestStop;
-  for (const int signal : {SIGTERM, SIGINT}) sigaction(signal, &action, nullptr);
-  std::signal(SIGHUP, SIG_IGN);
-  std::signal(SIGPIPE, SIG_IGN);
-}
 
 // The attempt is ours for as long as we live: the descriptor is never closed. The server hands the lock over; without
 // one we take it.
@@ -152,12 +140,14 @@ int Fail(const absl::Status& status) {
 
 int RunQuietly(const v1::WorkerTask& task, int attempt, TaskNumber number) {
   Silence silence;
-  const auto outcome = RunTask(task, attempt, number, &silence, [] { return stop_requested.load(); });
+  const auto outcome = RunTask(task, attempt, number, &silence, StopRequested);
   return outcome.ok() ? EXIT_SUCCESS : Fail(outcome.status());
 }
 
 int Run(const std::string& task_path, int attempt) {
-  CatchSignals();
+  HoldStopSignals();
+  std::signal(SIGHUP, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);
   const absl::StatusOr<v1::WorkerTask> task = ReadTask(task_path);
   if (!task.ok()) return Fail(task.status());
   torch_executor::SetTorchThreads(task->threads());
@@ -171,7 +161,7 @@ int Run(const std::string& task_path, int attempt) {
   if (!log.ok()) return Fail(log.status());
   Reporter reporter(log->get(), directory + "/tensorboard");
   const absl::StatusOr<distill::Outcome> outcome =
-      RunTask(*task, attempt, number, &reporter, [&log] { return stop_requested || !(*log)->status().ok(); });
+      RunTask(*task, attempt, number, &reporter, [&log] { return StopRequested() || !(*log)->status().ok(); });
   (*log)->AppendLast(LastEvent(outcome));
   if (!outcome.ok()) return Fail(outcome.status());
   spdlog::info("{} at step {}", outcome->stopped ? "stopped" : "finished", outcome->step);

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pathlib
+import re
 import threading
 
 import grpc
@@ -10,9 +11,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import petit_e2e
 from petit_e2e import Server, model_config, petit
-from petit_jobs import JobsTestCase, state_name
+from petit_jobs import JobsTestCase, state_name, workers_below
 
 ENDLESS = 1_000_000  # steps of jobs that are cancelled
+STANDARD_SIGNALS = (1 << 31) - 1  # but not those that the C library keeps for itself
 
 
 def tensors(checkpoint):
@@ -200,6 +202,26 @@ class Distillation(JobsTestCase):
         with self.assert_rpc_error(grpc.StatusCode.NOT_FOUND, first):
             list(self.watch(caller, first))
         self.assertEqual(self.list_names(caller), names[:2])
+
+    def test_no_handler_of_a_signal_runs_where_models_compute(self):
+        """Its frame would lie where the kernels of LibTorch's oneDNN keep data: below a stack pointer that points into
+        the heap."""
+        server = self.serve_jobs()
+        caller = self.client(server)
+        name = self.create(caller, steps=ENDLESS).name
+        self.watch_until(caller, name, lambda event: event.HasField("progress"))
+        caller.translate("teacher", ["The book is large."])
+        [worker] = workers_below(self.directory)
+        for pid in (server.process.pid, worker):
+            threads = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+            self.assertGreater(len(threads), 1)
+            for thread in threads:
+                status = (thread / "status").read_text()
+                blocked, caught = (int(re.search(rf"^{field}:\s+(\w+)$", status, re.M)[1], 16)
+                                   for field in ("SigBlk", "SigCgt"))
+                self.assertEqual(caught & ~blocked & STANDARD_SIGNALS, 0, status)
+        self.jobs(caller, "CancelJob", name=name)
+        self.wait_until_ended(caller, name, "JOB_STATE_CANCELLED")
 
     def test_what_a_cancelled_job_leaves_can_be_served(self):
         caller = self.client(self.serve_jobs())
