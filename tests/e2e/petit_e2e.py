@@ -162,6 +162,12 @@ def petit(*arguments, server=None, stdin=None, check=True):
     return done
 
 
+def new_token(name, *roles):
+    """(token, the client's entry), as `petit token new` makes them."""
+    made = petit("token", "new", "--name", name, *(word for role in roles for word in ("--role", role)))
+    return re.search(r"petit_\S+", made.stderr)[0], made.stdout
+
+
 class TestCase(unittest.TestCase):
     """Cleans up servers, clients and directories."""
 

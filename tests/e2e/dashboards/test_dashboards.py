@@ -10,7 +10,7 @@ import unittest
 import grpc
 
 import petit_e2e
-from petit_e2e import SOURCE, TINY, model_config
+from petit_e2e import SOURCE, TINY, model_config, new_token
 from petit_jobs import JobsTestCase, PATIENCE_SECONDS, kill, workers_below
 from dashboards.prometheus import Prometheus, metric_names, wait_for_all
 
@@ -29,6 +29,9 @@ TEXTS = ["The house is small."] * 16
 # More than the server lets a client have in flight.
 LIMIT = "limits { client { max_texts_in_flight: 100 } }\n"
 TOO_MANY_TEXTS = TEXTS * 7
+# One client has many of these in work, another a single one.
+LONG = {"max_new_tokens": 64, "min_new_tokens": 64}
+CROWD = ["The house is small."] * 64
 
 
 def promtool(*arguments):
@@ -101,8 +104,12 @@ class Dashboards(JobsTestCase):
         self.stack.callback(prometheus.close)
         return prometheus
 
+    def client(self, server, name="caller"):
+        return super().client(server, token=self.tokens[name])
+
     def load(self, server):
-        """Translates, is refused, asks for what is not there, loads and unloads, until told to stop."""
+        """Translates, is refused, asks for what is not there, crowds another client out, loads and unloads, until told
+        to stop."""
         stop = threading.Event()
 
         def call(client):
@@ -115,6 +122,13 @@ class Dashboards(JobsTestCase):
                                                 grpc.StatusCode.INVALID_ARGUMENT):
                             raise
 
+        def crowd(client, texts=CROWD):
+            while not stop.is_set():
+                client.translate("shared", texts, decoding=LONG)
+
+        def be_crowded(client):
+            crowd(client, CROWD[:1])
+
         def switch(client):
             while not stop.is_set():
                 client.models("UnloadModel", name="idle")
@@ -122,7 +136,8 @@ class Dashboards(JobsTestCase):
                 client.models("LoadModel", name="idle")
                 stop.wait(2)
 
-        threads = [threading.Thread(target=work, args=(self.client(server),)) for work in [call] * CALLERS + [switch]]
+        threads = [threading.Thread(target=work, args=(self.client(server, name),)) for work, name in
+                   [(call, "caller")] * CALLERS + [(switch, "caller"), (crowd, "crowd"), (be_crowded, "crowded")]]
         for thread in threads:
             thread.start()
 
@@ -135,8 +150,13 @@ class Dashboards(JobsTestCase):
         return end
 
     def test_what_rules_and_panels_read_is_there_and_moves(self):
-        models = LIMIT + model_config("busy", TINY / "v1_1", SMALL_QUEUE) + model_config("idle", TINY / "v1_0")
-        server = self.serve_jobs(models=models)
+        self.tokens, entries = {}, ""
+        for name in ("caller", "crowd", "crowded"):
+            self.tokens[name], entry = new_token(name, "TRANSLATE", "OPERATE", "TRAIN")
+            entries += entry
+        models = (model_config("busy", TINY / "v1_1", SMALL_QUEUE) + model_config("idle", TINY / "v1_0") +
+                  model_config("shared", TINY / "v1_1"))
+        server = self.serve_jobs(models=f"{models} {LIMIT} auth {{ {entries} }}")
         prometheus = self.scrape(server)
         # From before the work, so that all of it is seen to move.
         self.assertEqual(wait_for_all({"a scrape": lambda: prometheus.query("petit_jobs"),
@@ -172,7 +192,7 @@ class Dashboards(JobsTestCase):
         conditions |= {f"{name} is recorded": lambda name=name: prometheus.query(name) for name in recorded}
         conditions |= {f"panel {title}": lambda text=text: prometheus.query(text) for title, text in shown.items()}
         conditions |= {f"{text} is seen": lambda text=text: prometheus.query(text) for text in (
-            "job_model:petit_rejected:full_ratio5m > 0", "job:petit_calls:unanswered_ratio5m > 0",
+            "job_model:petit_rejected:full_ratio5m > 0", "job_model:petit_held_sequences:mean5m > 0", "job:petit_calls:unanswered_ratio5m > 0",
             'petit_jobs{state="QUEUED"} == 1', 'job_model_method_code:petit_requests:rate5m{model="unknown"} > 0')}
         self.assertEqual(wait_for_all(conditions, PATIENCE_SECONDS), [])
         for rule in prometheus.rules():

@@ -2,14 +2,13 @@
 
 import concurrent.futures
 import os
-import re
 import subprocess
 import threading
 
 import grpc
 
 import petit_e2e
-from petit_e2e import BIN, TINY, model_config, petit
+from petit_e2e import BIN, TINY, model_config, new_token, petit
 
 ROLES = ("TRANSLATE", "SCORE", "OPERATE", "TRAIN")
 
@@ -41,12 +40,6 @@ NEEDS = {
     "/grpc.health.v1.Health/Watch": "health",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": None,
 }
-
-
-def new_token(name, *roles):
-    """(token, the client's entry), as `petit token new` makes them."""
-    made = petit("token", "new", "--name", name, *(word for role in roles for word in ("--role", role)))
-    return re.search(r"petit_\S+", made.stderr)[0], made.stdout
 
 
 class Security(petit_e2e.TestCase):
