@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""./dev bench capacity: what one core serves, and what a second thread or a second server adds to it.
+"""./dev bench capacity: what one core serves, and what a second thread, replica or server adds to it.
 
 For each model a server of its own, pinned to its cores; the generator (petit load) has the rest. Tokens/s come from closed
 loops with 1, 8 and 32 texts in flight, the rate from a search for the highest that keeps 99 % of the answers within the
@@ -11,6 +11,7 @@ import concurrent.futures
 import json
 import os
 import pathlib
+import statistics
 import subprocess
 import tempfile
 
@@ -19,7 +20,7 @@ DEMO = ROOT / "deploy/demo/models"
 CONFIG = """listen: "127.0.0.1:0"
 log_level: LOG_LEVEL_WARNING
 torch_threads: {threads}
-model {{ name: "model" checkpoint: "{checkpoint}" precision: {precision} threads: {threads}
+model {{ name: "model" checkpoint: "{checkpoint}" precision: {precision} threads: {threads} replicas: {replicas}
   prompt {{ source: "en" target: "fr" prefix: "translate English to French: " }} }}
 """
 STREAMS = (1, 8, 32)
@@ -27,10 +28,11 @@ ROW = "| {:<22} | {:<9} | {:>5} | {:>7} | {:>8} | {:>8} | {:>9} | {:>7} | {:>6} 
 
 
 class Server:
-    def __init__(self, options, checkpoint, precision, cores):
+    def __init__(self, options, checkpoint, precision, cores, replicas=1):
         self.directory = tempfile.TemporaryDirectory()
         config = pathlib.Path(self.directory.name) / "petit.textproto"
-        config.write_text(CONFIG.format(threads=len(cores), checkpoint=checkpoint, precision=precision))
+        config.write_text(CONFIG.format(threads=len(cores) // replicas, replicas=replicas, checkpoint=checkpoint,
+                                        precision=precision))
         self.process = subprocess.Popen(
             ["taskset", "-c", ",".join(map(str, cores)), options.bin / "petit-server", "--config", config],
             stdout=subprocess.PIPE, text=True)
@@ -98,25 +100,35 @@ def measure(options, name, checkpoint, precision, cores, fixed_length=False):
         server.close()
 
 
-def measure_two(options, checkpoint, cores):
-    """One server with two threads against two with one each, the same generators beside them."""
+def measure_split(options, name, checkpoint, cores, extra=()):
+    """One server with a thread for each core, one with a replica for each, and one server for each, with the same generators
+    beside them: in turn, medians."""
     def drive(servers):
         with concurrent.futures.ThreadPoolExecutor() as pool:
             reports = pool.map(lambda server: load(options, server.address, cores, "--streams", 32 // len(servers), "--duration",
-                                                   f"{options.seconds}s"), servers)
+                                                   f"{options.seconds}s", *extra), servers)
             return sum(figures(report)["tokens_per_second"] for report in reports)
 
-    results = []
-    for split in ([cores], [[core] for core in cores]):
-        servers = [Server(options, checkpoint, "FP32", mine) for mine in split]
-        try:
-            drive(servers)
-            results.append(drive(servers))
-        finally:
-            for server in servers:
-                server.close()
-    print(f"\nteacher, 32 texts in flight, {len(cores)} cores with the generator on them: one server with {len(cores)} threads "
-          f"{results[0]:.0f} tokens/s, {len(cores)} servers with one each {results[1]:.0f} ({results[1] / results[0]:.2f}x)")
+    kinds = {f"one server, {len(cores)} threads": lambda: [Server(options, checkpoint, "FP32", cores)],
+             f"one server, {len(cores)} replicas": lambda: [Server(options, checkpoint, "FP32", cores, len(cores))],
+             f"{len(cores)} servers": lambda: [Server(options, checkpoint, "FP32", [core]) for core in cores]}
+    results, memory = {kind: [] for kind in kinds}, {}
+    for _ in range(options.rounds):
+        for kind, start in kinds.items():
+            servers = start()
+            try:
+                drive(servers)
+                results[kind].append(drive(servers))
+                memory[kind] = sum(server.resident_bytes() for server in servers)
+            finally:
+                for server in servers:
+                    server.close()
+    print(f"\n{name}, FP32, 32 texts in flight, {len(cores)} cores with the generator on them, medians of {options.rounds} rounds:\n")
+    print("| | tokens/s | | MB |\n|---|---|---|---|")
+    first = statistics.median(results[next(iter(kinds))])
+    for kind, values in results.items():
+        value = statistics.median(values)
+        print(f"| {kind} | {value:.0f} | {value / first:.2f}x | {memory[kind] / 1e6:.0f} |", flush=True)
 
 
 def make_shape(options, shape, directory):
@@ -130,6 +142,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=8, help="of each measurement")
     parser.add_argument("--slo", default="p99=500ms", help="for the demo's models")
+    parser.add_argument("--rounds", type=int, default=3, help="of the comparison of threads, replicas and servers")
+    parser.add_argument("--split-only", action="store_true", help="that comparison alone")
     parser.add_argument("--shapes", default="", help="of flan-T5, with commas: small,base,large")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "build/release/bin")
     options = parser.parse_args()
@@ -138,17 +152,20 @@ def main():
         raise SystemExit("it takes two cores: one for the server, one for the generator")
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     print(f"{model}, {len(cores)} cores; {options.seconds} s each; {options.slo}\n")
-    print(ROW.format("model", "precision", "cores", "1 t/s", "8 t/s", "32 t/s", "texts/s", "p50 ms", "p99 ms", "MB"))
-    print("|" + "---|" * 10)
+    if not options.split_only:
+        print(ROW.format("model", "precision", "cores", "1 t/s", "8 t/s", "32 t/s", "texts/s", "p50 ms", "p99 ms", "MB"))
+        print("|" + "---|" * 10)
     for name, folder, precision in (("teacher", "teacher", "FP32"), ("teacher", "teacher", "INT8"),
                                     ("student-distilled", "student-distilled", "FP32")):
-        measure(options, name, DEMO / folder, precision, cores[:1])
+        if not options.split_only:
+            measure(options, name, DEMO / folder, precision, cores[:1])
     with tempfile.TemporaryDirectory() as directory:
         for shape in filter(None, options.shapes.split(",")):
             checkpoint = make_shape(options, shape, directory)
-            for precision in ("FP32", "BF16", "INT8"):
+            for precision in () if options.split_only else ("FP32", "BF16", "INT8"):
                 measure(options, f"flan-T5-{shape}'s shape", checkpoint, precision, cores[:1], fixed_length=True)
-    measure_two(options, DEMO / "teacher", cores[:2])
+            measure_split(options, f"flan-T5-{shape}'s shape", checkpoint, cores[:2], ("--max-new-tokens", 32))
+    measure_split(options, "teacher", DEMO / "teacher", cores[:2])
 
 
 if __name__ == "__main__":
