@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "models/checkpoint/checkpoint.h"
@@ -79,21 +80,28 @@ absl::StatusOr<std::unique_ptr<ServedModel>> LoadModel(const ModelSettings& sett
   model->special = SpecialTokensOf(*checkpoint, *model->tokenizer);
   model->digest = checkpoint->digest();
   model->bytes_on_disk = checkpoint->bytes_on_disk();
-  absl::StatusOr<std::unique_ptr<engine::Executor>> executor =
-      torch_executor::MakeTorchExecutor(*checkpoint, {.precision = *precision,
-                                                      .device = settings.device,
-                                                      .distribution_size = model->tokenizer->size(),
-                                                      .threads = settings.threads});
-  if (!executor.ok()) return executor.status();
-  model->info = (*executor)->info();
-  auto observer = std::make_shared<MutedObserver>(metrics->observer(settings.name));
-  model->replica = std::make_unique<engine::Replica>(
-      *std::move(executor),
-      engine::ReplicaOptions{.limits = settings.batching, .special = model->special, .observer = observer});
+  absl::StatusOr<std::vector<std::unique_ptr<engine::Executor>>> executors =
+      torch_executor::MakeTorchExecutors(*checkpoint,
+                                         {.precision = *precision,
+                                          .device = settings.device,
+                                          .distribution_size = model->tokenizer->size(),
+                                          .threads = settings.threads},
+                                         settings.replicas);
+  if (!executors.ok()) return executors.status();
+  model->info = executors->front()->info();
+  std::vector<std::shared_ptr<MutedObserver>> observers;
+  std::vector<std::unique_ptr<engine::Replica>> replicas;
+  for (std::unique_ptr<engine::Executor>& executor : *executors) {
+    observers.push_back(std::make_shared<MutedObserver>(metrics->observer(settings.name)));
+    replicas.push_back(std::make_unique<engine::Replica>(
+        std::move(executor),
+        engine::ReplicaOptions{.limits = settings.batching, .special = model->special, .observer = observers.back()}));
+  }
+  model->replicas = std::make_unique<engine::ReplicaSet>(std::move(replicas));
   if (absl::Status status = WarmUp(*model); !status.ok()) {
     return absl::Status(status.code(), absl::StrCat("warming up: ", status.message()));
   }
-  observer->Unmute();
+  for (const auto& observer : observers) observer->Unmute();
   return model;
 }
 

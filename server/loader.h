@@ -1,4 +1,4 @@
-// Makes a served model of a checkpoint: weights, tokenizer, executor, replica, warmed up. What the registry calls.
+// Makes a served model of a checkpoint: weights, tokenizer, executors, replicas, warmed up. What the registry calls.
 #ifndef PETIT_SERVER_LOADER_H_
 #define PETIT_SERVER_LOADER_H_
 

@@ -65,7 +65,8 @@ class ModelLog {
       if (version.state == VersionState::kReady) {
         absl::StrAppend(&line, " version ", version.version, " is ready: ", version.info.executor, " ",
                         version.info.precision, " on ", version.info.device, ", ", version.info.parameters,
-                        " parameters, ", version.info.weight_bytes, " bytes;");
+                        " parameters, ", version.info.weight_bytes, " bytes",
+                        version.replicas > 1 ? absl::StrCat(", ", version.replicas, " replicas;") : ";");
       }
     }
     absl::StrAppend(&line, status.served_version == 0 ? " none is served"

@@ -1,6 +1,7 @@
 #include "server/warm_up.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,7 +16,8 @@ namespace {
 constexpr int kBatchSizes[] = {1, 4};
 constexpr int kNewTokens = 4;
 
-absl::Status TranslateBatch(const ServedModel& model, const std::vector<engine::TokenId>& source_ids, int size) {
+absl::Status TranslateBatch(const ServedModel& model, engine::Replica* replica,
+                            const std::vector<engine::TokenId>& source_ids, int size) {
   std::vector<absl::Status> statuses(size);
   absl::BlockingCounter missing(size);
   std::vector<engine::SequenceRequest> requests;
@@ -29,7 +31,7 @@ absl::Status TranslateBatch(const ServedModel& model, const std::vector<engine::
     };
     requests.push_back(std::move(request));
   }
-  if (absl::Status status = model.replica->Submit(std::move(requests)); !status.ok()) return status;
+  if (absl::Status status = replica->Submit(std::move(requests)); !status.ok()) return status;
   missing.Wait();
   for (const absl::Status& status : statuses) {
     if (!status.ok()) return status;
@@ -43,9 +45,12 @@ absl::Status WarmUp(const ServedModel& model) {
   const std::string prompt = model.settings.prompts.empty() ? "" : model.settings.prompts.front().prefix;
   const std::vector<engine::TokenId> source_ids = model.tokenizer->Encode(prompt + "Hello, world.").ids;
   const int most = std::max(1, std::min(model.settings.batching.max_rows, model.settings.batching.max_queue_length));
-  for (const int size : kBatchSizes) {
-    if (absl::Status status = TranslateBatch(model, source_ids, std::min(size, most)); !status.ok()) return status;
-    if (size >= most) break;
+  for (std::size_t i = 0; i < model.replicas->size(); ++i) {
+    for (const int size : kBatchSizes) {
+      absl::Status status = TranslateBatch(model, &model.replicas->replica(i), source_ids, std::min(size, most));
+      if (!status.ok()) return status;
+      if (size >= most) break;
+    }
   }
   return absl::OkStatus();
 }

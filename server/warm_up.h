@@ -14,8 +14,8 @@
 
 namespace petit::serving {
 
-// Translates a short text in batches of several sizes through the model's replica, and waits for it. The first error is
-// returned: such a model could not serve.
+// Translates a short text in batches of several sizes through each of the model's replicas, and waits for it. The first
+// error is returned: such a model could not serve.
 absl::Status WarmUp(const ServedModel& model);
 
 // Passes nothing on until Unmute.

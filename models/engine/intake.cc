@@ -47,17 +47,15 @@ std::int64_t ByteSize(const std::vector<T>& ids) {
 
 }  // namespace
 
-absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
-  if (requests.empty()) return absl::OkStatus();
+absl::StatusOr<Intake::Prepared> Intake::Prepare(Share share, std::size_t of) const {
   const absl::Time now = options_.clock();
-  const Flow flow = requests[0].flow;
-  std::vector<std::unique_ptr<QueuedSequence>> queued;
-  queued.reserve(requests.size());
-  Load load;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    SequenceRequest& request = requests[i];
+  Prepared prepared;
+  prepared.flow = share.requests[0].flow;
+  prepared.queued.reserve(share.requests.size());
+  for (std::size_t i = 0; i < share.requests.size(); ++i) {
+    SequenceRequest& request = share.requests[i];
     if (absl::Status status = ValidateSequence(request, executor_.info()); !status.ok()) {
-      return Refuse("invalid", AtIndex(i, requests.size(), status));
+      return Refuse("invalid", AtIndex(share.places[i], of, status));
     }
     auto sequence = std::make_unique<QueuedSequence>();
     sequence->submitted = now;
@@ -66,21 +64,57 @@ absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
                                              request.options.max_new_tokens, sequence->rows);
     sequence->queue_bytes = ByteSize(request.source_ids);
     sequence->request = std::move(request);
-    sequence->request.flow = flow;
+    sequence->request.flow = prepared.flow;
     if (absl::Status status = CheckCouldFit(*sequence, options_.limits); !status.ok()) {
-      return Refuse("too_large", AtIndex(i, requests.size(), status));
+      return Refuse("too_large", AtIndex(share.places[i], of, status));
     }
-    ++load.length;
-    load.bytes += sequence->queue_bytes;
-    queued.push_back(std::move(sequence));
+    ++prepared.load.length;
+    prepared.load.bytes += sequence->queue_bytes;
+    prepared.rows += sequence->rows;
+    prepared.queued.push_back(std::move(sequence));
+  }
+  return prepared;
+}
+
+absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
+  if (requests.empty()) return absl::OkStatus();
+  Share all{.requests = std::move(requests), .places = {}};
+  for (std::size_t i = 0; i < all.requests.size(); ++i) all.places.push_back(i);
+  std::vector<Share> one;
+  one.push_back(std::move(all));
+  return AddTogether({this}, std::move(one));
+}
+
+absl::Status Intake::AddTogether(absl::Span<Intake* const> intakes, std::vector<Share> shares) {
+  std::size_t sequences = 0;
+  for (const Share& share : shares) sequences += share.requests.size();
+  std::vector<Prepared> prepared;
+  for (std::size_t i = 0; i < intakes.size(); ++i) {
+    absl::StatusOr<Prepared> one = intakes[i]->Prepare(std::move(shares[i]), sequences);
+    if (!one.ok()) return one.status();
+    prepared.push_back(*std::move(one));
   }
 
-  const std::lock_guard lock(mutex_);
-  if (stopping_) return Refuse("stopping", StoppingError());
-  if (absl::Status status = Reserve("sequences", flow, load, &waiting_); !status.ok()) return status;
-  std::move(queued.begin(), queued.end(), std::back_inserter(sequences_));
-  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.total.length));
+  std::vector<std::unique_lock<std::mutex>> locks;
+  locks.reserve(intakes.size());
+  for (Intake* intake : intakes) locks.emplace_back(intake->mutex_);
+  for (std::size_t i = 0; i < intakes.size(); ++i) {
+    Intake& intake = *intakes[i];
+    absl::Status status = intake.stopping_
+                              ? intake.Refuse("stopping", StoppingError())
+                              : intake.Reserve("sequences", prepared[i].flow, prepared[i].load, &intake.waiting_);
+    if (status.ok()) continue;
+    for (std::size_t j = 0; j < i; ++j) Remove(prepared[j].flow, prepared[j].load, &intakes[j]->waiting_);
+    return status;
+  }
+  for (std::size_t i = 0; i < intakes.size(); ++i) intakes[i]->Push(std::move(prepared[i]));
   return absl::OkStatus();
+}
+
+void Intake::Push(Prepared prepared) {
+  std::move(prepared.queued.begin(), prepared.queued.end(), std::back_inserter(sequences_));
+  work_ += prepared.rows;
+  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.total.length));
 }
 
 absl::Status Intake::AddScore(ScoreRequest request) {
@@ -97,6 +131,7 @@ absl::Status Intake::AddScore(ScoreRequest request) {
     return status;
   }
   scores_.push_back(std::move(queued));
+  ++work_;
   return absl::OkStatus();
 }
 
@@ -121,20 +156,24 @@ bool Intake::empty() const {
 
 void Intake::LeftQueue(absl::Span<const QueuedSequence* const> sequences) {
   const std::lock_guard lock(mutex_);
-  for (const QueuedSequence* sequence : sequences) Remove(sequence->request.flow, sequence->queue_bytes, &waiting_);
+  for (const QueuedSequence* sequence : sequences) {
+    Remove(sequence->request.flow, {.length = 1, .bytes = sequence->queue_bytes}, &waiting_);
+  }
   if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.total.length));
 }
 
 void Intake::LeftScoreQueue(absl::Span<const std::unique_ptr<QueuedScore>> pairs) {
   const std::lock_guard lock(mutex_);
-  for (const auto& pair : pairs) Remove(pair->request.flow, pair->queue_bytes, &waiting_scores_);
+  for (const auto& pair : pairs) {
+    Remove(pair->request.flow, {.length = 1, .bytes = pair->queue_bytes}, &waiting_scores_);
+  }
 }
 
-void Intake::Remove(Flow flow, std::int64_t bytes, Line* line) {
+void Intake::Remove(Flow flow, const Load& load, Line* line) {
   const auto found = line->flows.find(flow);
-  for (Load* load : {&line->total, &found->second}) {
-    load->length -= 1;
-    load->bytes -= bytes;
+  for (Load* waiting : {&line->total, &found->second}) {
+    waiting->length -= load.length;
+    waiting->bytes -= load.bytes;
   }
   if (found->second.length == 0) line->flows.erase(found);
 }

@@ -92,6 +92,19 @@ absl::Status Replica::SubmitScore(ScoreRequest request) {
   return status;
 }
 
+absl::Status Replica::SubmitTogether(absl::Span<Replica* const> replicas, std::vector<Share> shares) {
+  std::vector<ReplicaLoop*> loops;
+  loops.reserve(replicas.size());
+  for (Replica* replica : replicas) loops.push_back(&replica->impl_->loop);
+  absl::Status status = ReplicaLoop::EnqueueTogether(loops, std::move(shares));
+  if (status.ok()) {
+    for (Replica* replica : replicas) replica->impl_->Wake();
+  }
+  return status;
+}
+
+std::int64_t Replica::work() const { return impl_->loop.work(); }
+
 void Replica::NotifyCancelled() { impl_->Wake(); }
 
 bool Replica::Drain(absl::Time deadline) {

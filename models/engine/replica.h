@@ -3,6 +3,7 @@
 #define PETIT_MODELS_ENGINE_REPLICA_H_
 
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "models/decoding/decoder.h"
 #include "models/engine/executor.h"
 #include "models/engine/policy.h"
@@ -60,6 +62,12 @@ struct ScoreRequest {
   std::function<void(absl::StatusOr<ScoreResult>)> done;  // as SequenceRequest::done
 };
 
+// Some of a request's sequences, and their places in the request, for messages.
+struct Share {
+  std::vector<SequenceRequest> requests;
+  std::vector<std::size_t> places;
+};
+
 // What a replica tells about itself. Called from the worker thread or the submitter's; must be cheap and
 // thread-safe, and must not call the replica. Every method has an empty default.
 class ReplicaObserver {
@@ -88,8 +96,7 @@ struct ReplicaOptions {
 };
 
 // The single-threaded heart: queue, active sequences, executor. `Replica` runs it on a thread; tests drive it by
-// hand, step by step. Enqueue, EnqueueScore and StopAccepting are the only methods that may be called from other
-// threads, and from a `done`.
+// hand, step by step. Only Enqueue..., StopAccepting and work may be called from other threads, and from a `done`.
 class ReplicaLoop {
  public:
   ReplicaLoop(std::unique_ptr<Executor> executor, ReplicaOptions options);
@@ -103,6 +110,11 @@ class ReplicaLoop {
   // All or nothing: a request of several texts is not torn apart by a full queue.
   absl::Status Enqueue(std::vector<SequenceRequest> requests);
   absl::Status EnqueueScore(ScoreRequest request);
+  // Each loop takes its share, none empty, or none does. Whoever names several loops names them in the same order.
+  static absl::Status EnqueueTogether(absl::Span<ReplicaLoop* const> loops, std::vector<Share> shares);
+
+  // Rows of the sequences and pairs to score that were accepted and are not answered; from any thread.
+  std::int64_t work() const;
 
   // Refuses newcomers with UNAVAILABLE from now on; the accepted are served.
   void StopAccepting();
@@ -135,6 +147,11 @@ class Replica {
   absl::Status Submit(SequenceRequest request);
   absl::Status Submit(std::vector<SequenceRequest> requests);
   absl::Status SubmitScore(ScoreRequest request);
+  // As ReplicaLoop::EnqueueTogether.
+  static absl::Status SubmitTogether(absl::Span<Replica* const> replicas, std::vector<Share> shares);
+
+  // As ReplicaLoop::work.
+  std::int64_t work() const;
 
   // Wakes the worker so that it notices a cancellation at once. A worker that is busy notices before its next step
   // even without this call.

@@ -327,6 +327,7 @@ void ReplicaLoop::Impl::Release(absl::Span<const Active> sequences) {
 
 void ReplicaLoop::Impl::Answer(std::unique_ptr<QueuedSequence> queued, absl::StatusOr<SequenceResult> result) {
   observer->OnFinished(result.status(), result.ok() ? TargetTokens(*result) : 0);
+  intake.Answered(*queued);
   // Taken out first: what `done` holds is let go of as soon as it returns.
   const auto done = std::move(queued->request.done);
   done(std::move(result));
@@ -349,6 +350,15 @@ absl::Status ReplicaLoop::Enqueue(SequenceRequest request) {
 absl::Status ReplicaLoop::Enqueue(std::vector<SequenceRequest> requests) {
   return impl_->intake.Add(std::move(requests));
 }
+
+absl::Status ReplicaLoop::EnqueueTogether(absl::Span<ReplicaLoop* const> loops, std::vector<Share> shares) {
+  std::vector<Intake*> intakes;
+  intakes.reserve(loops.size());
+  for (const ReplicaLoop* loop : loops) intakes.push_back(&loop->impl_->intake);
+  return Intake::AddTogether(intakes, std::move(shares));
+}
+
+std::int64_t ReplicaLoop::work() const { return impl_->intake.work(); }
 
 absl::Status ReplicaLoop::EnqueueScore(ScoreRequest request) { return impl_->intake.AddScore(std::move(request)); }
 

@@ -16,7 +16,8 @@ std::int64_t Tokens(const QueuedScore& pair) {
   return static_cast<std::int64_t>(pair.request.source_ids.size() + pair.request.target_ids.size());
 }
 
-void Answer(QueuedScore& pair, absl::StatusOr<ScoreResult> result) {
+void Answer(QueuedScore& pair, absl::StatusOr<ScoreResult> result, Intake* intake) {
+  intake->Answered(pair);
   // Taken out first: what `done` holds is let go of as soon as it returns.
   const auto done = std::move(pair.request.done);
   done(std::move(result));
@@ -38,7 +39,7 @@ bool ScoreQueue::DropLate() {
   for (const auto& pair : late) {
     intake_->LeftScoreQueue({&pair, 1});
     // A flag raised just now makes it a cancellation; both are true then.
-    Answer(*pair, LateInQueueError(IsCancelled(pair->request.cancelled), now - pair->submitted));
+    Answer(*pair, LateInQueueError(IsCancelled(pair->request.cancelled), now - pair->submitted), intake_);
   }
   return true;
 }
@@ -76,14 +77,14 @@ absl::Duration ScoreQueue::ScoreChunk() {
     }
   }
   const absl::Duration took = options_.clock() - start;
-  for (std::size_t i = 0; i < chunk.size(); ++i) Answer(*chunk[i], std::move(results[i]));
+  for (std::size_t i = 0; i < chunk.size(); ++i) Answer(*chunk[i], std::move(results[i]), intake_);
   return took;
 }
 
 void ScoreQueue::FailAll(const absl::Status& status) {
   const std::vector<std::unique_ptr<QueuedScore>> all = std::exchange(pairs_, {});
   intake_->LeftScoreQueue(all);
-  for (const auto& pair : all) Answer(*pair, status);
+  for (const auto& pair : all) Answer(*pair, status, intake_);
 }
 
 std::vector<std::unique_ptr<QueuedScore>> ScoreQueue::Take(absl::Span<const int> indices) {

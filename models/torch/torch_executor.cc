@@ -28,11 +28,11 @@ const char* PrecisionName(Precision precision) {
 
 class TorchExecutor : public engine::Executor {
  public:
-  TorchExecutor(ModelWeights weights, engine::ExecutorInfo info, int threads, bool generic)
+  TorchExecutor(std::shared_ptr<const ModelWeights> weights, engine::ExecutorInfo info, int threads, bool generic)
       : info_(std::move(info)),
         threads_(threads),
         weights_(std::move(weights)),
-        forward_(weights_, generic),
+        forward_(*weights_, generic),
         decoder_(&forward_) {}
 
   const engine::ExecutorInfo& info() const override { return info_; }
@@ -71,7 +71,7 @@ class TorchExecutor : public engine::Executor {
  private:
   const engine::ExecutorInfo info_;
   const int threads_;
-  const ModelWeights weights_;
+  const std::shared_ptr<const ModelWeights> weights_;
   Forward forward_;
   DecoderStep decoder_;
 };
@@ -80,6 +80,13 @@ class TorchExecutor : public engine::Executor {
 
 absl::StatusOr<std::unique_ptr<engine::Executor>> MakeTorchExecutor(const checkpoint::Checkpoint& checkpoint,
                                                                     const TorchOptions& options) {
+  auto executors = MakeTorchExecutors(checkpoint, options, 1);
+  if (!executors.ok()) return executors.status();
+  return std::move(executors->front());
+}
+
+absl::StatusOr<std::vector<std::unique_ptr<engine::Executor>>> MakeTorchExecutors(
+    const checkpoint::Checkpoint& checkpoint, const TorchOptions& options, int count) {
   const absl::StatusOr<c10::Device> device = ResolveDevice(options.device);
   if (!device.ok()) return device.status();
   if (options.precision == Precision::kInt8 && !device->is_cpu()) {
@@ -91,25 +98,26 @@ absl::StatusOr<std::unique_ptr<engine::Executor>> MakeTorchExecutor(const checkp
     return absl::InvalidArgumentError(absl::StrCat("distribution_size is ", options.distribution_size,
                                                    "; it must be between 0 and vocab_size, ", vocab_size));
   }
-  std::unique_ptr<engine::Executor> executor;
+  std::vector<std::unique_ptr<engine::Executor>> executors;
   absl::Status status = Guarded(absl::StrCat("loading ", checkpoint.directory()), [&] {
-    ModelWeights weights = LoadWeights(checkpoint, options.precision, *device);
-    engine::ExecutorInfo info = {
+    const auto weights = std::make_shared<const ModelWeights>(LoadWeights(checkpoint, options.precision, *device));
+    const engine::ExecutorInfo info = {
         .executor = "TORCH",
         .device = device->str(),
         .precision = PrecisionName(options.precision),
         .vocab_size = vocab_size,
         .distribution_size = options.distribution_size == 0 ? vocab_size : options.distribution_size,
         .parameters = checkpoint.parameters(),
-        .weight_bytes = weights.weight_bytes,
+        .weight_bytes = weights->weight_bytes,
     };
-    const int threads = options.threads > 0 ? options.threads : ThreadsFor(weights.weight_bytes);
-    executor =
-        std::make_unique<TorchExecutor>(std::move(weights), std::move(info), threads, options.force_generic_attention);
+    const int threads = options.threads > 0 ? options.threads : ThreadsFor(weights->weight_bytes);
+    for (int i = 0; i < count; ++i) {
+      executors.push_back(std::make_unique<TorchExecutor>(weights, info, threads, options.force_generic_attention));
+    }
     return absl::OkStatus();
   });
   if (!status.ok()) return status;
-  return executor;
+  return executors;
 }
 
 }  // namespace petit::torch_executor

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -43,6 +44,10 @@ absl::Status CheckDevice(const std::string& device);
 // RESOURCE_EXHAUSTED: device full. INVALID_ARGUMENT: INT8 elsewhere than on the CPU.
 absl::StatusOr<std::unique_ptr<engine::Executor>> MakeTorchExecutor(const checkpoint::Checkpoint& checkpoint,
                                                                     const TorchOptions& options);
+
+// Several on one copy of the weights; each may have a thread of its own.
+absl::StatusOr<std::vector<std::unique_ptr<engine::Executor>>> MakeTorchExecutors(
+    const checkpoint::Checkpoint& checkpoint, const TorchOptions& options, int count);
 
 }  // namespace petit::torch_executor
 

@@ -119,6 +119,8 @@ void CheckSource(const ModelConfig& model, const Located& at, const std::string&
   }
 }
 
+constexpr int kMaxReplicas = 256;
+
 void CheckExecution(const ModelConfig& model, const Located& at, ModelSettings* settings) {
   switch (model.executor()) {
     case config::v1::EXECUTOR_UNSPECIFIED:
@@ -133,6 +135,7 @@ void CheckExecution(const ModelConfig& model, const Located& at, ModelSettings* 
                        absl::StrCat("executor ", static_cast<int>(model.executor()), " is unknown; use TORCH"));
   }
   settings->threads = at.Bounded(ModelConfig::kThreadsFieldNumber, model.threads(), 0, 1, kMaxThreads);
+  settings->replicas = at.Bounded(ModelConfig::kReplicasFieldNumber, model.replicas(), 1, 1, kMaxReplicas);
 
   switch (model.precision()) {
     case config::v1::PRECISION_UNSPECIFIED:
@@ -164,6 +167,12 @@ void CheckExecution(const ModelConfig& model, const Located& at, ModelSettings* 
     at.ComplainAbout(ModelConfig::kPrecisionFieldNumber,
                      absl::StrCat("precision INT8 runs on the CPU only, but device is ", Quoted(settings->device),
                                   "; use device: \"cpu\", or precision: BF16"));
+  }
+  if (settings->replicas > 1 && settings->device != "cpu") {
+    at.ComplainAbout(
+        ModelConfig::kReplicasFieldNumber,
+        absl::StrCat("several replicas run on the CPU only, but device is ", Quoted(settings->device),
+                     "; leave replicas out: a GPU takes larger batches (batching { max_rows }) in their place"));
   }
   settings->allow_cpu_fallback = model.allow_cpu_fallback();
   settings->load_later = model.load_later();

@@ -35,7 +35,8 @@ struct ModelSettings {
   ExecutorKind executor = ExecutorKind::kTorch;
   std::string device = "cpu";
   bool allow_cpu_fallback = false;
-  int threads = 0;  // 0: by the size of its weights
+  int threads = 0;  // of each replica; 0: by the size of its weights
+  int replicas = 1;
   bool load_later = false;
   std::vector<Prompt> prompts;
   engine::BatchingLimits batching;

@@ -186,6 +186,8 @@ void ModelEntry::FinishLoading(std::int64_t version, std::unique_ptr<ServedModel
   VersionEntry& entry = versions_[version];
   entry.status.state = VersionState::kReady;
   entry.status.info = loaded->model().info;
+  const auto& replicas = loaded->model().replicas;
+  entry.status.replicas = replicas == nullptr ? 0 : static_cast<int>(replicas->size());
   entry.status.digest = loaded->model().digest;
   entry.status.bytes_on_disk = loaded->model().bytes_on_disk;
   entry.status.loaded_at = absl::Now();

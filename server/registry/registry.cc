@@ -104,7 +104,7 @@ void Registry::Impl::UnloadVersions(ModelEntry* entry, const std::vector<std::in
     const std::int64_t version = loaded->model().version;
     loaded->WaitForHandles();
     // A handle may be dropped before the work it submitted is done.
-    if (loaded->model().replica != nullptr) loaded->model().replica->Drain(absl::InfiniteFuture());
+    if (loaded->model().replicas != nullptr) loaded->model().replicas->Drain(absl::InfiniteFuture());
     loaded.reset();
     ReturnFreedMemory();
     entry->FinishUnloading(version);
@@ -243,11 +243,11 @@ bool Registry::Drain(absl::Time deadline) {
   }
   // All refuse new work before the first is waited for.
   for (const ModelHandle& pin : pins) {
-    if (pin->replica != nullptr) pin->replica->Drain(absl::InfinitePast());
+    if (pin->replicas != nullptr) pin->replicas->Drain(absl::InfinitePast());
   }
   bool done = true;
   for (const ModelHandle& pin : pins) {
-    if (pin->replica != nullptr) done = pin->replica->Drain(deadline) && done;
+    if (pin->replicas != nullptr) done = pin->replicas->Drain(deadline) && done;
   }
   return done;
 }

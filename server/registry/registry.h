@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "models/decoding/options.h"
-#include "models/engine/replica.h"
+#include "models/engine/replica_set.h"
 #include "server/config/settings.h"
 
 namespace petit::tokenizer {
@@ -23,7 +23,7 @@ class Tokenizer;
 
 namespace petit::serving {
 
-// A loaded version: everything that a request needs, immutable but for its replica. The loader fills in all of it.
+// A loaded version: everything that a request needs, immutable but for its replicas. The loader fills in all of it.
 struct ServedModel {
   ModelSettings settings;
   std::int64_t version = 0;
@@ -32,11 +32,11 @@ struct ServedModel {
   engine::ExecutorInfo info;
   decoding::SpecialTokens special;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer;
-  std::unique_ptr<engine::Replica> replica;
+  std::unique_ptr<engine::ReplicaSet> replicas;
 };
 
-// Pins a version: unloading waits until every handle is gone. May be dropped on any thread, the replica's own
-// worker among them (the last handle does not destroy the model; the thread that unloads it does). Must not outlive
+// Pins a version: unloading waits until every handle is gone. May be dropped on any thread, the replicas' own
+// workers among them (the last handle does not destroy the model; the thread that unloads it does). Must not outlive
 // the registry.
 using ModelHandle = std::shared_ptr<const ServedModel>;
 
@@ -48,6 +48,7 @@ struct VersionStatus {
   std::string error;  // of the last failed load
   // Known while loaded:
   engine::ExecutorInfo info;
+  int replicas = 0;
   std::string digest;
   std::int64_t bytes_on_disk = 0;
   absl::Time loaded_at = absl::InfinitePast();
@@ -65,7 +66,7 @@ struct ModelStatus {
   std::string warning;
 };
 
-// Reads a version from `checkpoint_directory`, builds its executor and replica, and warms it up. Called on the
+// Reads a version from `checkpoint_directory`, builds its executors and replicas, and warms them up. Called on the
 // thread of Load/SetServedVersion, several at a time for different models, never two for one model.
 using ModelLoader = std::function<absl::StatusOr<std::unique_ptr<ServedModel>>(
     const ModelSettings& settings, std::int64_t version, const std::string& checkpoint_directory)>;
@@ -101,7 +102,7 @@ class Registry {
   // Loads a version (0: the configured one, the one last set by SetServedVersion, or the latest), and serves it if the
   // model serves none. Loading what is loaded does nothing.
   absl::StatusOr<ModelStatus> Load(std::string_view model, std::int64_t version);
-  // Unloads a version, or all (0): refuses new handles, waits for those there are and for the replica's work, then
+  // Unloads a version, or all (0): refuses new handles, waits for those there are and for the replicas' work, then
   // destroys it on this thread.
   absl::StatusOr<ModelStatus> Unload(std::string_view model, std::int64_t version);
   // Loads the version if need be, writes it down to survive a restart (versions_root/SERVED_VERSION), switches, and

@@ -37,6 +37,7 @@ void ToProto(const VersionStatus& status, const std::string& model, v1::ModelVer
   proto->set_device(status.info.device);
   proto->set_parameters(status.info.parameters);
   proto->set_bytes_in_memory(status.info.weight_bytes);
+  proto->set_replicas(status.replicas);
   proto->set_bytes_on_disk(status.bytes_on_disk);
   proto->set_digest(status.digest);
   if (status.loaded_at != absl::InfinitePast()) {

@@ -200,7 +200,7 @@ void ScoreCall::Submit(const PairPtr& pair, bool to_reference) {
         responders->Post([self, pair, shared, done] { ((*self).*done)(pair, std::move(*shared)); });
       }};
   const Scorer& scorer = to_reference ? reference_ : model_;
-  const absl::Status status = scorer.model->replica->SubmitScore(std::move(request));
+  const absl::Status status = scorer.model->replicas->SubmitScore(std::move(request));
   if (status.ok()) return;
   if (!absl::IsResourceExhausted(status)) return Complete(pair->index, status);
   const absl::Duration delay = pair->retry_delay;
@@ -245,7 +245,7 @@ void ScoreCall::Complete(int index, const absl::StatusOr<v1::PairScore>& score) 
 void ScoreCall::OnCancel() {
   context_.Cancel();
   for (const Scorer* scorer : {&model_, &reference_}) {
-    if (scorer->model != nullptr) scorer->model->replica->NotifyCancelled();
+    if (scorer->model != nullptr) scorer->model->replicas->NotifyCancelled();
   }
   std::vector<ByteBudget::Ticket> tickets;
   {

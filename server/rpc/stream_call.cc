@@ -197,7 +197,7 @@ void StreamCall::OnWriteDone(bool /*ok*/) {
 void StreamCall::OnCancel() {
   context_.Cancel();
   const absl::MutexLock lock(&mutex_);
-  if (plan_ != nullptr) plan_->model->replica->NotifyCancelled();
+  if (plan_ != nullptr) plan_->model->replicas->NotifyCancelled();
   if (!end_) end_ = context_.CancelledStatus();
   if (std::exchange(waiting_, nullptr) != nullptr) --open_texts_;
   Advance();

@@ -20,7 +20,7 @@ grpc::ServerUnaryReactor* TranslateCall::Start(std::unique_ptr<TranslateFormat> 
 
 void TranslateCall::OnCancel() {
   context_.Cancel();
-  if (plan_) plan_->model->replica->NotifyCancelled();
+  if (plan_) plan_->model->replicas->NotifyCancelled();
 }
 
 absl::Status TranslateCall::Begin(const grpc::ByteBuffer& bytes) {

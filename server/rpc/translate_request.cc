@@ -173,7 +173,7 @@ absl::Status SubmitTexts(const TranslationPlan& plan, absl::Span<const PreparedT
                      plan.model->settings.name, "\" takes ", queue, "; send fewer at a time, or stream them"));
   }
   gathering->missing = requests.size();
-  return plan.model->replica->Submit(std::move(requests));
+  return plan.model->replicas->Submit(std::move(requests));
 }
 
 absl::StatusOr<v1::Translation> MakeTranslation(const TranslationPlan& plan, const PreparedText& text,

@@ -55,7 +55,8 @@ using SequenceResults = std::vector<absl::StatusOr<engine::SequenceResult>>;
 
 // Submits all sequences of the texts, or none: then `done` is never called, and the status is the replica's, or
 // RESOURCE_EXHAUSTED where the texts have more sequences than its queue takes. `done` gets one entry per text, once, on
-// the replica's worker: it must not block. A sample depends on the seed and the text alone, not on its neighbours.
+// the worker of the replica that ends last: it must not block. A sample depends on the seed and the text alone, not on
+// its neighbours.
 absl::Status SubmitTexts(const TranslationPlan& plan, absl::Span<const PreparedText* const> texts,
                          const SubmitOptions& options, std::function<void(std::vector<SequenceResults>)> done);
 

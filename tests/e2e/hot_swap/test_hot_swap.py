@@ -6,7 +6,7 @@ import threading
 import grpc
 
 import petit_e2e
-from petit_e2e import PROMPT_EN_FR, TINY, Server, model_config, write_config
+from petit_e2e import DEMO, PROMPT_EN_FR, TINY, Server, model_config, write_config
 
 MiB = 1 << 20
 
@@ -16,7 +16,7 @@ class HotSwap(petit_e2e.TestCase):
         root = self.directory / "root"
         for version, source in ((1, "v1_0"), (2, "v1_1")):
             shutil.copytree(TINY / source, root / "student" / str(version))
-        return (f'model_root: "{root}"\nmodel {{ name: "student" version_policy {{ latest {{}} }} {PROMPT_EN_FR} }}\n' +
+        return (f'model_root: "{root}"\nmodel {{ name: "student" version_policy {{ latest {{}} }} replicas: 2 {PROMPT_EN_FR} }}\n' +
                 model_config("other", TINY / "v1_1"))
 
     def test_switching_versions_under_load_fails_no_request(self):
@@ -45,6 +45,23 @@ class HotSwap(petit_e2e.TestCase):
             thread.join()
         self.assertEqual(failures, [])
         self.assertEqual(versions, {("student", 1), ("student", 2), ("other", 1)})
+
+    def test_replicas_share_the_weights_and_a_requests_texts(self):
+        texts = [f"The {adjective} house is {other}." for adjective in ("small", "large", "old", "new")
+                 for other in ("blue", "red")]
+        memory, results = [], []
+        for replicas in (1, 4):
+            directory = self.directory / str(replicas)
+            directory.mkdir()
+            server = Server(write_config(directory, model_config("demo", DEMO / "teacher", f"replicas: {replicas}")))
+            self.stack.callback(server.close)
+            caller = self.client(server)
+            version, = caller.models("GetModel", name="demo").versions
+            self.assertEqual(version.replicas, replicas)
+            results.append([result.translation.text for result in caller.translate("demo", texts).results])
+            memory.append(server.memory())
+        self.assertEqual(*results)
+        self.assertLess(memory[1] - memory[0], version.bytes_in_memory)
 
     def test_the_served_version_survives_a_restart(self):
         config = write_config(self.directory, self.versioned())

@@ -270,6 +270,12 @@ TEST_F(ConfigTest, AModelMayHaveThreadsOfItsOwn) {
   EXPECT_EQ(ParseModel("threads: 4")->models[0].threads, 4);
   EXPECT_THAT(Errors(ParseModel("threads: -4")),
               ElementsAre(AllOf(StartsWith("f.textproto:3:1: "), HasSubstr("threads"))));
+  EXPECT_EQ(ParseModel("")->models[0].replicas, 1);
+  EXPECT_EQ(ParseModel("replicas: 4")->models[0].replicas, 4);
+  EXPECT_THAT(Errors(ParseModel("replicas: 257")),
+              ElementsAre(AllOf(StartsWith("f.textproto:3:1: "), HasSubstr("replicas"), HasSubstr("256"))));
+  EXPECT_THAT(Errors(ParseModel("replicas: 2 device: \"cuda:0\"")),
+              ElementsAre(AllOf(StartsWith("f.textproto:3:1: "), HasSubstr("CPU only"), HasSubstr("max_rows"))));
 }
 
 TEST_F(ConfigTest, DevicesHaveTheSyntaxOfTorch) {

@@ -159,7 +159,7 @@ TEST_F(RegistryConcurrencyTest, UnloadWaitsForHandlesAndRefusesNewOnes) {
 
   // Who holds a handle still gets work done.
   std::promise<bool> done;
-  ASSERT_TRUE(copy->replica
+  ASSERT_TRUE(copy->replicas
                   ->Submit(CopyRequest(
                       [&done](const absl::StatusOr<engine::SequenceResult>& result) { done.set_value(result.ok()); }))
                   .ok());
@@ -181,7 +181,7 @@ TEST_F(RegistryConcurrencyTest, TheLastHandleMayBeDroppedOnTheReplicasOwnThread)
     ModelHandle handle = *registry->Acquire("m");
     const ServedModel* model = handle.get();
     ASSERT_TRUE(
-        model->replica
+        model->replicas
             ->Submit(CopyRequest([&worker, handle](const absl::StatusOr<engine::SequenceResult>& /*result*/) mutable {
               handle.reset();
               worker.set_value(std::this_thread::get_id());
@@ -208,7 +208,7 @@ TEST_F(RegistryConcurrencyTest, UnloadFinishesWorkWhoseHandleIsGone) {
   registry->LoadConfigured();
   std::promise<bool> done;
   ASSERT_TRUE((*registry->Acquire("m"))
-                  ->replica
+                  ->replicas
                   ->Submit(CopyRequest(
                       [&done](const absl::StatusOr<engine::SequenceResult>& result) { done.set_value(result.ok()); }))
                   .ok());
@@ -241,7 +241,7 @@ TEST_F(RegistryConcurrencyTest, DrainLetsWorkFinishAndRefusesTheRest) {
   ASSERT_TRUE(registry->Load("idle", 1).ok());
   std::promise<bool> done;
   ModelHandle handle = *registry->Acquire("m");
-  ASSERT_TRUE(handle->replica
+  ASSERT_TRUE(handle->replicas
                   ->Submit(CopyRequest(
                       [&done](const absl::StatusOr<engine::SequenceResult>& result) { done.set_value(result.ok()); }))
                   .ok());
@@ -269,7 +269,7 @@ TEST_F(RegistryConcurrencyTest, DrainKnowsOfTheVersionThatIsBeingUnloaded) {
   registry->LoadConfigured();
   ModelHandle handle = *registry->Acquire("m");
   std::promise<void> done;
-  ASSERT_TRUE(handle->replica
+  ASSERT_TRUE(handle->replicas
                   ->Submit(CopyRequest(
                       [&done, handle](const absl::StatusOr<engine::SequenceResult>& /*result*/) { done.set_value(); }))
                   .ok());

@@ -146,9 +146,9 @@ ModelLoader FakeLoader::loader() {
     model->settings = settings;
     model->digest = absl::StrCat("digest of ", directory);
     model->bytes_on_disk = 100 * version;
-    model->replica = std::make_unique<engine::Replica>(
-        std::make_unique<CountedExecutor>(engine::MakeScriptedExecutor(std::move(scripted)), &state->alive), options);
-    model->info = model->replica->info();
+    model->replicas = std::make_unique<engine::ReplicaSet>(std::make_unique<engine::Replica>(
+        std::make_unique<CountedExecutor>(engine::MakeScriptedExecutor(std::move(scripted)), &state->alive), options));
+    model->info = model->replicas->info();
     return model;
   };
 }
@@ -197,7 +197,7 @@ absl::Status TranslateOnce(const Registry& registry, const std::string& model, s
   std::future<bool> ok = promise->get_future();
   // As the server does: the request's callback holds a handle, so the last one may go on the worker's thread. This
   // thread's own goes when Submit has returned.
-  const absl::Status status = (*handle)->replica->Submit(
+  const absl::Status status = (*handle)->replicas->Submit(
       CopyRequest([promise, pinned = *handle](const absl::StatusOr<engine::SequenceResult>& result) {
         promise->set_value(result.ok() && result->hypotheses.at(0).ids == std::vector<engine::TokenId>(3, 5));
       }));

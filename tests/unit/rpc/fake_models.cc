@@ -42,11 +42,14 @@ std::unique_ptr<ServedModel> MakeFakeModel(const ModelSettings& settings, std::i
   scripted.distribution_size = options.distribution_size;
   scripted.before = options.before;
   scripted.log = options.log;
-  std::unique_ptr<engine::Executor> executor = engine::MakeScriptedExecutor(std::move(scripted));
-  model->info = executor->info();
-  model->replica = std::make_unique<engine::Replica>(
-      std::move(executor),
-      engine::ReplicaOptions{.limits = settings.batching, .special = {}, .observer = options.observer});
+  std::vector<std::unique_ptr<engine::Replica>> replicas;
+  for (int i = 0; i < settings.replicas; ++i) {
+    replicas.push_back(std::make_unique<engine::Replica>(
+        engine::MakeScriptedExecutor(scripted),
+        engine::ReplicaOptions{.limits = settings.batching, .special = {}, .observer = options.observer}));
+  }
+  model->replicas = std::make_unique<engine::ReplicaSet>(std::move(replicas));
+  model->info = model->replicas->info();
   return model;
 }
 

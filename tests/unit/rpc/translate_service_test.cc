@@ -54,6 +54,20 @@ TEST_F(TranslateServiceTest, TranslatesTextsInTheirOrder) {
   EXPECT_EQ(Counted("Translate", "student", "OK"), "1");
 }
 
+TEST_F(TranslateServiceTest, SeveralReplicasAnswerOneCall) {
+  ModelSettings settings = FakeSettings("student");
+  settings.replicas = 3;
+  AddModel(settings);
+  Start();
+  std::vector<std::string> texts;
+  for (int i = 0; i < 20; ++i) texts.push_back(std::string(1 + i % 3, 'a') + " small house");
+  v1::TranslateResponse response;
+  const grpc::Status status = Translate(Request("student", texts), &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_THAT(response.results(), SizeIs(20));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(response.results(i).translation().text(), texts[i]);
+}
+
 TEST_F(TranslateServiceTest, OneBadTextDoesNotLoseTheOthers) {
   AddModel(FakeSettings("student"));
   Start();
