@@ -45,6 +45,7 @@ Json ToJson(const client::Model& model) {
                   {"executor", version.executor},
                   {"precision", version.precision},
                   {"device", version.device},
+                  {"replicas", version.replicas},
                   {"parameters", version.parameters},
                   {"bytes_in_memory", version.bytes_in_memory},
                   {"bytes_on_disk", version.bytes_on_disk},
@@ -91,6 +92,7 @@ void PrintModel(const client::Model& model, std::ostream& out) {
                {.title = "PRECISION"},
                {.title = "EXECUTOR"},
                {.title = "DEVICE"},
+               {.title = "REPLICAS", .align = Table::Align::kRight},
                {.title = "PARAMETERS", .align = Table::Align::kRight},
                {.title = "MEMORY", .align = Table::Align::kRight},
                {.title = "DISK", .align = Table::Align::kRight},
@@ -98,7 +100,8 @@ void PrintModel(const client::Model& model, std::ostream& out) {
                {.title = "DIGEST"}});
   for (const client::ModelVersion& version : model.versions) {
     table.AddRow({absl::StrCat(version.version), client::ModelStateName(version.state), Or(version.precision, "-"),
-                  Or(version.executor, "-"), Or(version.device, "-"), FormatCount(version.parameters),
+                  Or(version.executor, "-"), Or(version.device, "-"),
+                  version.replicas == 0 ? "-" : absl::StrCat(version.replicas), FormatCount(version.parameters),
                   FormatBytes(version.bytes_in_memory), FormatBytes(version.bytes_on_disk),
                   version.loaded_at == absl::InfinitePast()
                       ? "-"

@@ -84,6 +84,7 @@ Json ToJson(const ModelUnderTest& model, const ModelUnderTest* teacher) {
           {"executor", served.executor},
           {"precision", served.precision},
           {"device", served.device},
+          {"replicas", served.replicas},
           {"parameters", served.parameters},
           {"bytes_in_memory", served.bytes_in_memory},
           {"bytes_on_disk", served.bytes_on_disk},

@@ -218,6 +218,7 @@ struct ModelVersion {
   std::string executor = {};
   std::string precision = {};
   std::string device = {};
+  int replicas = 0;  // that share the weights; 0: the server does not tell
   std::int64_t parameters = 0;
   std::int64_t bytes_in_memory = 0;
   std::int64_t bytes_on_disk = 0;

@@ -83,6 +83,7 @@ ModelVersion FromProto(const petit::v1::ModelVersion& proto) {
   version.precision = proto.precision();
   version.device = proto.device();
   version.parameters = proto.parameters();
+  version.replicas = proto.replicas();
   version.bytes_in_memory = proto.bytes_in_memory();
   version.bytes_on_disk = proto.bytes_on_disk();
   version.digest = proto.digest();

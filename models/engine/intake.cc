@@ -1,7 +1,9 @@
 #include "models/engine/intake.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <iterator>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,15 +49,17 @@ std::int64_t ByteSize(const std::vector<T>& ids) {
 
 }  // namespace
 
-absl::StatusOr<Intake::Prepared> Intake::Prepare(Share share, std::size_t of) const {
+absl::StatusOr<std::vector<std::unique_ptr<QueuedSequence>>> Intake::Prepare(
+    std::vector<SequenceRequest> requests) const {
   const absl::Time now = options_.clock();
-  Prepared prepared;
-  prepared.flow = share.requests[0].flow;
-  prepared.queued.reserve(share.requests.size());
-  for (std::size_t i = 0; i < share.requests.size(); ++i) {
-    SequenceRequest& request = share.requests[i];
+  const Flow flow = requests[0].flow;
+  std::vector<std::unique_ptr<QueuedSequence>> queued;
+  queued.reserve(requests.size());
+  Load load;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    SequenceRequest& request = requests[i];
     if (absl::Status status = ValidateSequence(request, executor_.info()); !status.ok()) {
-      return Refuse("invalid", AtIndex(share.places[i], of, status));
+      return Refuse("invalid", AtIndex(i, requests.size(), status));
     }
     auto sequence = std::make_unique<QueuedSequence>();
     sequence->submitted = now;
@@ -64,74 +68,90 @@ absl::StatusOr<Intake::Prepared> Intake::Prepare(Share share, std::size_t of) co
                                              request.options.max_new_tokens, sequence->rows);
     sequence->queue_bytes = ByteSize(request.source_ids);
     sequence->request = std::move(request);
-    sequence->request.flow = prepared.flow;
+    sequence->request.flow = flow;
     if (absl::Status status = CheckCouldFit(*sequence, options_.limits); !status.ok()) {
-      return Refuse("too_large", AtIndex(share.places[i], of, status));
+      return Refuse("too_large", AtIndex(i, requests.size(), status));
     }
-    ++prepared.load.length;
-    prepared.load.bytes += sequence->queue_bytes;
-    prepared.rows += sequence->rows;
-    prepared.queued.push_back(std::move(sequence));
+    ++load.length;
+    load.bytes += sequence->queue_bytes;
+    queued.push_back(std::move(sequence));
   }
-  return prepared;
+  if (absl::Status status = CheckCouldWait("sequences", load); !status.ok()) return status;
+  return queued;
 }
 
-absl::Status Intake::Add(std::vector<SequenceRequest> requests) {
+absl::Status Intake::Add(absl::Span<Intake* const> intakes, std::vector<SequenceRequest> requests,
+                         std::vector<bool>* chosen) {
   if (requests.empty()) return absl::OkStatus();
-  Share all{.requests = std::move(requests), .places = {}};
-  for (std::size_t i = 0; i < all.requests.size(); ++i) all.places.push_back(i);
-  std::vector<Share> one;
-  one.push_back(std::move(all));
-  return AddTogether({this}, std::move(one));
-}
-
-absl::Status Intake::AddTogether(absl::Span<Intake* const> intakes, std::vector<Share> shares) {
-  std::size_t sequences = 0;
-  for (const Share& share : shares) sequences += share.requests.size();
-  std::vector<Prepared> prepared;
-  for (std::size_t i = 0; i < intakes.size(); ++i) {
-    absl::StatusOr<Prepared> one = intakes[i]->Prepare(std::move(shares[i]), sequences);
-    if (!one.ok()) return one.status();
-    prepared.push_back(*std::move(one));
-  }
+  auto queued = intakes[0]->Prepare(std::move(requests));
+  if (!queued.ok()) return queued.status();
 
   std::vector<std::unique_lock<std::mutex>> locks;
   locks.reserve(intakes.size());
   for (Intake* intake : intakes) locks.emplace_back(intake->mutex_);
-  for (std::size_t i = 0; i < intakes.size(); ++i) {
-    Intake& intake = *intakes[i];
-    absl::Status status = intake.stopping_
-                              ? intake.Refuse("stopping", StoppingError())
-                              : intake.Reserve("sequences", prepared[i].flow, prepared[i].load, &intake.waiting_);
-    if (status.ok()) continue;
-    for (std::size_t j = 0; j < i; ++j) Remove(prepared[j].flow, prepared[j].load, &intakes[j]->waiting_);
-    return status;
+  for (Intake* intake : intakes) {
+    if (intake->stopping_) return intake->Refuse("stopping", StoppingError());
   }
-  for (std::size_t i = 0; i < intakes.size(); ++i) intakes[i]->Push(std::move(prepared[i]));
+  std::vector<Intake*> places;
+  places.reserve(queued->size());
+  for (const auto& sequence : *queued) {
+    Intake* place = Place(intakes, &Intake::waiting_, sequence->request.flow, sequence->queue_bytes);
+    if (place == nullptr) break;
+    place->work_ += sequence->rows;
+    places.push_back(place);
+  }
+  if (places.size() < queued->size()) {
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const QueuedSequence& sequence = *(*queued)[i];
+      places[i]->work_ -= sequence.rows;
+      Remove(sequence.request.flow, sequence.queue_bytes, &places[i]->waiting_);
+    }
+    Load load;
+    for (const auto& sequence : *queued) {
+      ++load.length;
+      load.bytes += sequence->queue_bytes;
+    }
+    return Full(intakes, &Intake::waiting_, "sequences", load);
+  }
+  for (std::size_t i = 0; i < places.size(); ++i) places[i]->sequences_.push_back(std::move((*queued)[i]));
+  if (chosen != nullptr) chosen->assign(intakes.size(), false);
+  for (std::size_t i = 0; i < intakes.size(); ++i) {
+    const Intake& intake = *intakes[i];
+    if (std::find(places.begin(), places.end(), &intake) == places.end()) continue;
+    if (chosen != nullptr) (*chosen)[i] = true;
+    if (intake.options_.observer != nullptr) {
+      intake.options_.observer->OnQueueLength(static_cast<int>(intake.waiting_.total.length));
+    }
+  }
   return absl::OkStatus();
 }
 
-void Intake::Push(Prepared prepared) {
-  std::move(prepared.queued.begin(), prepared.queued.end(), std::back_inserter(sequences_));
-  work_ += prepared.rows;
-  if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.total.length));
-}
-
-absl::Status Intake::AddScore(ScoreRequest request) {
-  if (absl::Status status = ValidateScore(request, executor_.info()); !status.ok()) return Refuse("invalid", status);
+absl::Status Intake::AddScore(absl::Span<Intake* const> intakes, ScoreRequest request, std::vector<bool>* chosen) {
+  const Intake& first = *intakes[0];
+  if (absl::Status status = ValidateScore(request, first.executor_.info()); !status.ok()) {
+    return first.Refuse("invalid", status);
+  }
   auto queued = std::make_unique<QueuedScore>();
-  queued->submitted = options_.clock();
+  queued->submitted = first.options_.clock();
   queued->queue_bytes = ByteSize(request.source_ids) + ByteSize(request.target_ids);
   queued->request = std::move(request);
-
-  const std::lock_guard lock(mutex_);
-  if (stopping_) return Refuse("stopping", StoppingError());
   const Load load = {.length = 1, .bytes = queued->queue_bytes};
-  if (absl::Status status = Reserve("pairs to score", queued->request.flow, load, &waiting_scores_); !status.ok()) {
-    return status;
+  if (absl::Status status = first.CheckCouldWait("pairs to score", load); !status.ok()) return status;
+
+  std::vector<std::unique_lock<std::mutex>> locks;
+  locks.reserve(intakes.size());
+  for (Intake* intake : intakes) locks.emplace_back(intake->mutex_);
+  for (Intake* intake : intakes) {
+    if (intake->stopping_) return intake->Refuse("stopping", StoppingError());
   }
-  scores_.push_back(std::move(queued));
-  ++work_;
+  Intake* place = Place(intakes, &Intake::waiting_scores_, queued->request.flow, queued->queue_bytes);
+  if (place == nullptr) return Full(intakes, &Intake::waiting_scores_, "pairs to score", load);
+  ++place->work_;
+  place->scores_.push_back(std::move(queued));
+  if (chosen != nullptr) {
+    chosen->clear();
+    for (Intake* intake : intakes) chosen->push_back(intake == place);
+  }
   return absl::OkStatus();
 }
 
@@ -156,24 +176,20 @@ bool Intake::empty() const {
 
 void Intake::LeftQueue(absl::Span<const QueuedSequence* const> sequences) {
   const std::lock_guard lock(mutex_);
-  for (const QueuedSequence* sequence : sequences) {
-    Remove(sequence->request.flow, {.length = 1, .bytes = sequence->queue_bytes}, &waiting_);
-  }
+  for (const QueuedSequence* sequence : sequences) Remove(sequence->request.flow, sequence->queue_bytes, &waiting_);
   if (options_.observer != nullptr) options_.observer->OnQueueLength(static_cast<int>(waiting_.total.length));
 }
 
 void Intake::LeftScoreQueue(absl::Span<const std::unique_ptr<QueuedScore>> pairs) {
   const std::lock_guard lock(mutex_);
-  for (const auto& pair : pairs) {
-    Remove(pair->request.flow, {.length = 1, .bytes = pair->queue_bytes}, &waiting_scores_);
-  }
+  for (const auto& pair : pairs) Remove(pair->request.flow, pair->queue_bytes, &waiting_scores_);
 }
 
-void Intake::Remove(Flow flow, const Load& load, Line* line) {
+void Intake::Remove(Flow flow, std::int64_t bytes, Line* line) {
   const auto found = line->flows.find(flow);
-  for (Load* waiting : {&line->total, &found->second}) {
-    waiting->length -= load.length;
-    waiting->bytes -= load.bytes;
+  for (Load* load : {&line->total, &found->second}) {
+    load->length -= 1;
+    load->bytes -= bytes;
   }
   if (found->second.length == 0) line->flows.erase(found);
 }
@@ -191,7 +207,7 @@ bool Intake::MayWait(Flow flow, const Load& request, const Line& line) const {
          fits(line.total, 2 * std::int64_t{limits.max_queue_length}, 2 * limits.max_queue_bytes);
 }
 
-absl::Status Intake::Reserve(const char* what, Flow flow, const Load& request, Line* line) {
+absl::Status Intake::CheckCouldWait(const char* what, const Load& request) const {
   const BatchingLimits& limits = options_.limits;
   if (request.length > limits.max_queue_length) {
     return Refuse("too_large",
@@ -205,26 +221,47 @@ absl::Status Intake::Reserve(const char* what, Flow flow, const Load& request, L
                       "a request of %d bytes of ids can never be queued: the limit is %d (max_queue_bytes)",
                       request.bytes, limits.max_queue_bytes)));
   }
-  Load& queued = line->total;
-  const bool may_wait = MayWait(flow, request, *line);
-  if (!may_wait && request.length > limits.max_queue_length - queued.length) {
-    return Refuse("queue_length",
-                  absl::ResourceExhaustedError(absl::StrFormat(
-                      "the queue is full: %d %s wait, this request adds %d, the limit is %d (max_queue_length)",
-                      queued.length, what, request.length, limits.max_queue_length)));
+  return absl::OkStatus();
+}
+
+Intake* Intake::Place(absl::Span<Intake* const> intakes, Lines line, Flow flow, std::int64_t bytes) {
+  const Load request = {.length = 1, .bytes = bytes};
+  Intake* place = nullptr;
+  for (Intake* intake : intakes) {
+    if ((place == nullptr || intake->work() < place->work()) && intake->MayWait(flow, request, intake->*line)) {
+      place = intake;
+    }
   }
-  if (!may_wait) {
-    return Refuse("queue_bytes",
-                  absl::ResourceExhaustedError(absl::StrFormat(
-                      "the queue is full: %d %s of %d bytes wait, this request adds %d bytes, the limit is %d "
-                      "(max_queue_bytes)",
-                      queued.length, what, queued.bytes, request.bytes, limits.max_queue_bytes)));
-  }
-  for (Load* load : {&queued, &line->flows[flow]}) {
+  if (place == nullptr) return nullptr;
+  for (Load* load : {&(place->*line).total, &(place->*line).flows[flow]}) {
     load->length += request.length;
     load->bytes += request.bytes;
   }
-  return absl::OkStatus();
+  return place;
+}
+
+absl::Status Intake::Full(absl::Span<Intake* const> intakes, Lines line, const char* what, const Load& request) {
+  Load waiting;
+  for (const Intake* intake : intakes) {
+    waiting.length += (intake->*line).total.length;
+    waiting.bytes += (intake->*line).total.bytes;
+  }
+  const Intake& first = *intakes[0];
+  const auto replicas = static_cast<std::int64_t>(intakes.size());
+  const std::int64_t max_length = first.options_.limits.max_queue_length * replicas;
+  const std::string several = replicas == 1 ? "" : absl::StrCat(" of each of ", replicas, " replicas");
+  if (request.length > max_length - waiting.length) {
+    return first.Refuse("queue_length",
+                        absl::ResourceExhaustedError(absl::StrFormat(
+                            "the queue is full: %d %s wait, this request adds %d, the limit is %d (max_queue_length%s)",
+                            waiting.length, what, request.length, max_length, several)));
+  }
+  return first.Refuse(
+      "queue_bytes",
+      absl::ResourceExhaustedError(absl::StrFormat(
+          "the queue is full: %d %s of %d bytes wait, this request adds %d bytes, the limit is %d (max_queue_bytes%s)",
+          waiting.length, what, waiting.bytes, request.bytes, first.options_.limits.max_queue_bytes * replicas,
+          several)));
 }
 
 absl::Status Intake::Refuse(const char* reason, absl::Status status) const {

@@ -41,11 +41,14 @@ class Intake {
   // `executor` and `options` must outlive the intake.
   Intake(const Executor& executor, const ReplicaOptions& options) : executor_(executor), options_(options) {}
 
-  // Errors as ReplicaLoop::Enqueue, EnqueueTogether and EnqueueScore.
-  absl::Status Add(std::vector<SequenceRequest> requests);
-  static absl::Status AddTogether(absl::Span<Intake* const> intakes,
-                                  std::vector<Share> shares) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // takes the locks of all
-  absl::Status AddScore(ScoreRequest request);
+  // Each sequence goes to the intake with the least work among those that have room for it; all of them or none. The
+  // same intakes always in the same order: the locks of all are taken. Errors as ReplicaLoop::Enqueue. At least one
+  // intake, all of one model and with the same limits; `chosen` (may be null) learns which got something.
+  static absl::Status Add(absl::Span<Intake* const> intakes, std::vector<SequenceRequest> requests,
+                          std::vector<bool>* chosen) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  // The same for a pair. Errors as ReplicaLoop::EnqueueScore.
+  static absl::Status AddScore(absl::Span<Intake* const> intakes, ScoreRequest request,
+                               std::vector<bool>* chosen) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   void StopAccepting();
 
   // Appends what was added since the last call, in order of arrival.
@@ -72,23 +75,20 @@ class Intake {
     std::map<Flow, Load> flows;  // those that have somebody waiting
   };
 
-  // A share, checked.
-  struct Prepared {
-    Flow flow = 0;
-    Load load;
-    std::int64_t rows = 0;
-    std::vector<std::unique_ptr<QueuedSequence>> queued;
-  };
+  using Lines = Line Intake::*;
 
-  // `of`: sequences of the whole request.
-  absl::StatusOr<Prepared> Prepare(Share share, std::size_t of) const;
-  void Push(Prepared prepared) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Says why a request of this load cannot be taken, or adds it to `line`.
-  absl::Status Reserve(const char* what, Flow flow, const Load& request, Line* line)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Checked, sized and of one flow.
+  absl::StatusOr<std::vector<std::unique_ptr<QueuedSequence>>> Prepare(std::vector<SequenceRequest> requests) const;
+  // INVALID_ARGUMENT for what could not even wait alone.
+  absl::Status CheckCouldWait(const char* what, const Load& request) const;
+  // The intake with the least work whose line has room; null: none has.
+  static Intake* Place(absl::Span<Intake* const> intakes, Lines line, Flow flow,
+                       std::int64_t bytes) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  static absl::Status Full(absl::Span<Intake* const> intakes, Lines line, const char* what,
+                           const Load& request) ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // Whether the flow may have so much more waiting.
   bool MayWait(Flow flow, const Load& request, const Line& line) const;
-  static void Remove(Flow flow, const Load& load, Line* line);
+  static void Remove(Flow flow, std::int64_t bytes, Line* line);
   // Reports the refusal and returns it.
   absl::Status Refuse(const char* reason, absl::Status status) const;
 

@@ -2,11 +2,13 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <mutex>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "models/engine/intake.h"
 
 namespace petit::engine {
 
@@ -60,12 +62,7 @@ Replica::Replica(std::unique_ptr<Executor> executor, ReplicaOptions options)
 }
 
 Replica::~Replica() {
-  impl_->loop.StopAccepting();
-  {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->stop = true;
-    impl_->woken.notify_one();
-  }
+  Stop();
   // On the worker's own thread we are inside a `done`: it ends after us and lets go of what is ours.
   if (impl_->worker.get_id() == std::this_thread::get_id()) {
     impl_->worker.detach();
@@ -74,33 +71,48 @@ Replica::~Replica() {
   }
 }
 
+void Replica::Stop() {
+  impl_->loop.StopAccepting();
+  const std::lock_guard lock(impl_->mutex);
+  impl_->stop = true;
+  impl_->woken.notify_one();
+}
+
 absl::Status Replica::Submit(SequenceRequest request) {
-  absl::Status status = impl_->loop.Enqueue(std::move(request));
-  if (status.ok()) impl_->Wake();
+  std::vector<SequenceRequest> one;
+  one.push_back(std::move(request));
+  return Submit(std::move(one));
+}
+
+absl::Status Replica::Submit(std::vector<SequenceRequest> requests) { return Submit({this}, std::move(requests)); }
+
+absl::Status Replica::SubmitScore(ScoreRequest request) { return SubmitScore({this}, std::move(request)); }
+
+absl::Status Replica::Submit(absl::Span<Replica* const> replicas, std::vector<SequenceRequest> requests) {
+  std::vector<bool> chosen;
+  absl::Status status = Intake::Add(Intakes(replicas), std::move(requests), &chosen);
+  Wake(replicas, chosen);
   return status;
 }
 
-absl::Status Replica::Submit(std::vector<SequenceRequest> requests) {
-  absl::Status status = impl_->loop.Enqueue(std::move(requests));
-  if (status.ok()) impl_->Wake();
+absl::Status Replica::SubmitScore(absl::Span<Replica* const> replicas, ScoreRequest request) {
+  std::vector<bool> chosen;
+  absl::Status status = Intake::AddScore(Intakes(replicas), std::move(request), &chosen);
+  Wake(replicas, chosen);
   return status;
 }
 
-absl::Status Replica::SubmitScore(ScoreRequest request) {
-  absl::Status status = impl_->loop.EnqueueScore(std::move(request));
-  if (status.ok()) impl_->Wake();
-  return status;
+std::vector<Intake*> Replica::Intakes(absl::Span<Replica* const> replicas) {
+  std::vector<Intake*> intakes;
+  intakes.reserve(replicas.size());
+  for (Replica* replica : replicas) intakes.push_back(replica->impl_->loop.intake());
+  return intakes;
 }
 
-absl::Status Replica::SubmitTogether(absl::Span<Replica* const> replicas, std::vector<Share> shares) {
-  std::vector<ReplicaLoop*> loops;
-  loops.reserve(replicas.size());
-  for (Replica* replica : replicas) loops.push_back(&replica->impl_->loop);
-  absl::Status status = ReplicaLoop::EnqueueTogether(loops, std::move(shares));
-  if (status.ok()) {
-    for (Replica* replica : replicas) replica->impl_->Wake();
+void Replica::Wake(absl::Span<Replica* const> replicas, const std::vector<bool>& chosen) {
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    if (chosen[i]) replicas[i]->impl_->Wake();
   }
-  return status;
 }
 
 std::int64_t Replica::work() const { return impl_->loop.work(); }

@@ -1,4 +1,4 @@
-// A replica: one executor, its weights and the one worker thread that owns it.
+// A replica: one executor and the one worker thread that owns it.
 #ifndef PETIT_MODELS_ENGINE_REPLICA_H_
 #define PETIT_MODELS_ENGINE_REPLICA_H_
 
@@ -62,12 +62,6 @@ struct ScoreRequest {
   std::function<void(absl::StatusOr<ScoreResult>)> done;  // as SequenceRequest::done
 };
 
-// Some of a request's sequences, and their places in the request, for messages.
-struct Share {
-  std::vector<SequenceRequest> requests;
-  std::vector<std::size_t> places;
-};
-
 // What a replica tells about itself. Called from the worker thread or the submitter's; must be cheap and
 // thread-safe, and must not call the replica. Every method has an empty default.
 class ReplicaObserver {
@@ -95,6 +89,8 @@ struct ReplicaOptions {
   std::function<absl::Time()> clock = absl::Now;  // tests step it by hand
 };
 
+class Intake;
+
 // The single-threaded heart: queue, active sequences, executor. `Replica` runs it on a thread; tests drive it by
 // hand, step by step. Only Enqueue..., StopAccepting and work may be called from other threads, and from a `done`.
 class ReplicaLoop {
@@ -110,9 +106,6 @@ class ReplicaLoop {
   // All or nothing: a request of several texts is not torn apart by a full queue.
   absl::Status Enqueue(std::vector<SequenceRequest> requests);
   absl::Status EnqueueScore(ScoreRequest request);
-  // Each loop takes its share, none empty, or none does. Whoever names several loops names them in the same order.
-  static absl::Status EnqueueTogether(absl::Span<ReplicaLoop* const> loops, std::vector<Share> shares);
-
   // Rows of the sequences and pairs to score that were accepted and are not answered; from any thread.
   std::int64_t work() const;
 
@@ -126,6 +119,9 @@ class ReplicaLoop {
   bool HasWork() const;
   // Fails everything queued and active with `status`.
   void FailAll(const absl::Status& status);
+
+  // Where several replicas are given work together; thread-safe.
+  Intake* intake();
 
   const ExecutorInfo& info() const;
 
@@ -147,11 +143,18 @@ class Replica {
   absl::Status Submit(SequenceRequest request);
   absl::Status Submit(std::vector<SequenceRequest> requests);
   absl::Status SubmitScore(ScoreRequest request);
-  // As ReplicaLoop::EnqueueTogether.
-  static absl::Status SubmitTogether(absl::Span<Replica* const> replicas, std::vector<Share> shares);
+  // For several replicas of one model with the same limits: each sequence goes to the one with the least work among
+  // those whose queue has room for it, all of them or none. Whoever names several replicas names them in the same
+  // order.
+  static absl::Status Submit(absl::Span<Replica* const> replicas, std::vector<SequenceRequest> requests);
+  static absl::Status SubmitScore(absl::Span<Replica* const> replicas, ScoreRequest request);
 
   // As ReplicaLoop::work.
   std::int64_t work() const;
+
+  // Refuses newcomers and lets the worker end after the executor call in progress, without waiting for it. What is left
+  // fails with UNAVAILABLE.
+  void Stop();
 
   // Wakes the worker so that it notices a cancellation at once. A worker that is busy notices before its next step
   // even without this call.
@@ -164,6 +167,9 @@ class Replica {
   const ExecutorInfo& info() const;
 
  private:
+  static std::vector<Intake*> Intakes(absl::Span<Replica* const> replicas);
+  static void Wake(absl::Span<Replica* const> replicas, const std::vector<bool>& chosen);
+
   struct Impl;
   std::shared_ptr<Impl> impl_;  // the worker holds it too
 };

@@ -344,23 +344,20 @@ ReplicaLoop::~ReplicaLoop() {
 absl::Status ReplicaLoop::Enqueue(SequenceRequest request) {
   std::vector<SequenceRequest> one;
   one.push_back(std::move(request));
-  return impl_->intake.Add(std::move(one));
+  return Enqueue(std::move(one));
 }
 
 absl::Status ReplicaLoop::Enqueue(std::vector<SequenceRequest> requests) {
-  return impl_->intake.Add(std::move(requests));
+  return Intake::Add({intake()}, std::move(requests), /*chosen=*/nullptr);
 }
 
-absl::Status ReplicaLoop::EnqueueTogether(absl::Span<ReplicaLoop* const> loops, std::vector<Share> shares) {
-  std::vector<Intake*> intakes;
-  intakes.reserve(loops.size());
-  for (const ReplicaLoop* loop : loops) intakes.push_back(&loop->impl_->intake);
-  return Intake::AddTogether(intakes, std::move(shares));
+absl::Status ReplicaLoop::EnqueueScore(ScoreRequest request) {
+  return Intake::AddScore({intake()}, std::move(request), /*chosen=*/nullptr);
 }
+
+Intake* ReplicaLoop::intake() { return &impl_->intake; }
 
 std::int64_t ReplicaLoop::work() const { return impl_->intake.work(); }
-
-absl::Status ReplicaLoop::EnqueueScore(ScoreRequest request) { return impl_->intake.AddScore(std::move(request)); }
 
 void ReplicaLoop::StopAccepting() { impl_->intake.StopAccepting(); }
 

@@ -1,7 +1,5 @@
 #include "models/engine/replica_set.h"
 
-#include <algorithm>
-#include <cstdint>
 #include <utility>
 
 namespace petit::engine {
@@ -15,9 +13,15 @@ std::vector<std::unique_ptr<Replica>> Alone(std::unique_ptr<Replica> replica) {
 
 }  // namespace
 
-ReplicaSet::ReplicaSet(std::vector<std::unique_ptr<Replica>> replicas) : replicas_(std::move(replicas)) {}
+ReplicaSet::ReplicaSet(std::vector<std::unique_ptr<Replica>> replicas) : owned_(std::move(replicas)) {
+  for (const auto& replica : owned_) replicas_.push_back(replica.get());
+}
 
 ReplicaSet::ReplicaSet(std::unique_ptr<Replica> replica) : ReplicaSet(Alone(std::move(replica))) {}
+
+ReplicaSet::~ReplicaSet() {
+  for (Replica* replica : replicas_) replica->Stop();  // all, before any is waited for
+}
 
 absl::Status ReplicaSet::Submit(SequenceRequest request) {
   std::vector<SequenceRequest> one;
@@ -26,41 +30,22 @@ absl::Status ReplicaSet::Submit(SequenceRequest request) {
 }
 
 absl::Status ReplicaSet::Submit(std::vector<SequenceRequest> requests) {
-  if (replicas_.size() == 1) return replicas_[0]->Submit(std::move(requests));
-  std::vector<std::int64_t> work;
-  work.reserve(replicas_.size());
-  for (const auto& replica : replicas_) work.push_back(replica->work());
-  std::vector<Share> shares(replicas_.size());
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    const auto least = std::min_element(work.begin(), work.end());
-    *least += decoding::MaxRows(requests[i].options);
-    Share& share = shares[least - work.begin()];
-    share.places.push_back(i);
-    share.requests.push_back(std::move(requests[i]));
-  }
-  std::vector<Replica*> chosen;
-  for (std::size_t i = 0; i < replicas_.size(); ++i) {
-    if (!shares[i].requests.empty()) chosen.push_back(replicas_[i].get());
-  }
-  std::erase_if(shares, [](const Share& share) { return share.requests.empty(); });
-  return Replica::SubmitTogether(chosen, std::move(shares));
+  return Replica::Submit(replicas_, std::move(requests));
 }
 
 absl::Status ReplicaSet::SubmitScore(ScoreRequest request) {
-  const auto least = std::min_element(replicas_.begin(), replicas_.end(),
-                                      [](const auto& a, const auto& b) { return a->work() < b->work(); });
-  return (*least)->SubmitScore(std::move(request));
+  return Replica::SubmitScore(replicas_, std::move(request));
 }
 
 void ReplicaSet::NotifyCancelled() {
-  for (const auto& replica : replicas_) replica->NotifyCancelled();
+  for (Replica* replica : replicas_) replica->NotifyCancelled();
 }
 
 bool ReplicaSet::Drain(absl::Time deadline) {
   // None may take what another one has refused.
-  for (const auto& replica : replicas_) replica->Drain(absl::InfinitePast());
+  for (Replica* replica : replicas_) replica->Drain(absl::InfinitePast());
   bool done = true;
-  for (const auto& replica : replicas_) done = replica->Drain(deadline) && done;
+  for (Replica* replica : replicas_) done = replica->Drain(deadline) && done;
   return done;
 }
 

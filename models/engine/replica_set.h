@@ -12,13 +12,18 @@
 
 namespace petit::engine {
 
-// Gives what is submitted to the replicas that have the least work. A `done` is called from the worker of the replica
-// that it went to: those of one request may run at the same time.
+// Gives what is submitted to the replicas that have the least work and room for it. A `done` is called from the worker
+// of the replica that it went to: those of one request may run at the same time.
 class ReplicaSet {
  public:
   // At least one, all of one model and with the same limits.
   explicit ReplicaSet(std::vector<std::unique_ptr<Replica>> replicas);
   explicit ReplicaSet(std::unique_ptr<Replica> replica);
+  // As ~Replica, for all at the same time. A `done` may destroy its set, as it may its replica; it then waits for the
+  // other replicas' `done`s.
+  ~ReplicaSet();
+  ReplicaSet(const ReplicaSet&) = delete;
+  ReplicaSet& operator=(const ReplicaSet&) = delete;
 
   std::size_t size() const { return replicas_.size(); }
   Replica& replica(std::size_t index) { return *replicas_[index]; }
@@ -33,7 +38,8 @@ class ReplicaSet {
   bool Drain(absl::Time deadline);
 
  private:
-  std::vector<std::unique_ptr<Replica>> replicas_;
+  std::vector<std::unique_ptr<Replica>> owned_;
+  std::vector<Replica*> replicas_;  // the same
 };
 
 }  // namespace petit::engine

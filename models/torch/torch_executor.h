@@ -45,7 +45,8 @@ absl::Status CheckDevice(const std::string& device);
 absl::StatusOr<std::unique_ptr<engine::Executor>> MakeTorchExecutor(const checkpoint::Checkpoint& checkpoint,
                                                                     const TorchOptions& options);
 
-// Several on one copy of the weights; each may have a thread of its own.
+// Several on one copy of the weights, for a thread each to call. Unless `threads` says otherwise they share out those
+// of SetTorchThreads.
 absl::StatusOr<std::vector<std::unique_ptr<engine::Executor>>> MakeTorchExecutors(
     const checkpoint::Checkpoint& checkpoint, const TorchOptions& options, int count);
 

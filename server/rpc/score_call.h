@@ -24,7 +24,7 @@ namespace petit::serving {
 // Each pair goes its own way, at most kPairsInFlight of a call at a time: with a reference model it first gets room for
 // tokens * distribution_size floats from the server's budget, then the reference's log-probabilities, then the model's
 // score against them; then the room goes back. Nobody blocks a thread, and nobody holds a replica while waiting. A full
-// replica queue is waited out with a growing delay.
+// queue is waited out with a growing delay.
 class ScoreCall final : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<ScoreCall> {
  public:
   static constexpr int kPairsInFlight = 16;

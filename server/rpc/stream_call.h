@@ -22,7 +22,7 @@
 namespace petit::serving {
 
 // Flow control. A text is *open* from its reading until its answer is written. The stream reads on only while fewer
-// than max_stream_texts_in_flight texts are open, and while no text waits for room in the replica's queue or among what
+// than max_stream_texts_in_flight texts are open, and while no text waits for room in the model's queue or among what
 // its client may take: so a client that does not read its answers, a full queue, or a client's limit pauses this stream
 // alone. The waiting text is tried again whenever
 // one of the stream's own is done, and after a growing delay.
@@ -93,7 +93,7 @@ class StreamCall final : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::
   CallContext context_;
   Plan plan_ ABSL_GUARDED_BY(mutex_);
   int open_texts_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::shared_ptr<Text> waiting_ ABSL_GUARDED_BY(mutex_);  // for room in the replica's queue
+  std::shared_ptr<Text> waiting_ ABSL_GUARDED_BY(mutex_);  // for room in the model's queue
   bool retrying_ ABSL_GUARDED_BY(mutex_) = false;          // Retry is submitting what waited
   bool reading_ ABSL_GUARDED_BY(mutex_) = false;           // StartRead is under way
   bool taking_ ABSL_GUARDED_BY(mutex_) = false;            // TakeMessage is

@@ -20,10 +20,10 @@
 
 namespace petit::serving {
 
-// The gRPC thread parses, checks, tokenizes and submits; the replica's worker collects; a responder answers.
+// The gRPC thread parses, checks, tokenizes and submits; the replicas' workers collect; a responder answers.
 class TranslateCall final : public grpc::ServerUnaryReactor, public std::enable_shared_from_this<TranslateCall> {
  public:
-  // The reactor owns itself until gRPC and the replica are both done with it.
+  // The reactor owns itself until gRPC and the replicas are done with it.
   static grpc::ServerUnaryReactor* Start(std::unique_ptr<TranslateFormat> format, const Environment& environment,
                                          grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                          grpc::ByteBuffer* response);

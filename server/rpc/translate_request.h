@@ -53,8 +53,8 @@ struct SubmitOptions {
 // Results of one text's sequences, in the order of PreparedText::sources.
 using SequenceResults = std::vector<absl::StatusOr<engine::SequenceResult>>;
 
-// Submits all sequences of the texts, or none: then `done` is never called, and the status is the replica's, or
-// RESOURCE_EXHAUSTED where the texts have more sequences than its queue takes. `done` gets one entry per text, once, on
+// Submits all sequences of the texts, or none: then `done` is never called, and the status is the replicas', or
+// RESOURCE_EXHAUSTED where the texts have more sequences than a queue takes. `done` gets one entry per text, once, on
 // the worker of the replica that ends last: it must not block. A sample depends on the seed and the text alone, not on
 // its neighbours.
 absl::Status SubmitTexts(const TranslationPlan& plan, absl::Span<const PreparedText* const> texts,

@@ -216,7 +216,10 @@ class Distillation(JobsTestCase):
             threads = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
             self.assertGreater(len(threads), 1)
             for thread in threads:
-                status = (thread / "status").read_text()
+                try:
+                    status = (thread / "status").read_text()
+                except OSError:  # it has ended
+                    continue
                 blocked, caught = (int(re.search(rf"^{field}:\s+(\w+)$", status, re.M)[1], 16)
                                    for field in ("SigBlk", "SigCgt"))
                 self.assertEqual(caught & ~blocked & STANDARD_SIGNALS, 0, status)

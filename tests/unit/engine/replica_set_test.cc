@@ -20,25 +20,35 @@ using ::testing::HasSubstr;
 
 using Result = absl::StatusOr<SequenceResult>;
 
-// A door that every executor call waits at until it is opened.
+// Calls wait at it until it is opened.
 class Door {
  public:
   std::function<absl::Status(const Call&)> Hold() {
     return [this](const Call&) {
-      std::unique_lock lock(mutex_);
-      opened_.wait(lock, [this] { return open_; });
+      Pass();
       return absl::OkStatus();
     };
+  }
+  void Pass() {
+    std::unique_lock lock(mutex_);
+    ++arrived_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return open_; });
+  }
+  void WaitForArrivals(int calls) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this, calls] { return arrived_ >= calls; });
   }
   void Open() {
     const std::lock_guard lock(mutex_);
     open_ = true;
-    opened_.notify_all();
+    changed_.notify_all();
   }
 
  private:
   std::mutex mutex_;
-  std::condition_variable opened_;
+  std::condition_variable changed_;
+  int arrived_ = 0;
   bool open_ = false;
 };
 
@@ -125,47 +135,58 @@ TEST_F(ReplicaSetTest, EachSequenceGetsItsOwnAnswer) {
   for (const auto& log : logs_) EXPECT_FALSE(log->calls(Call::Kind::kAdmit).empty());
 }
 
-TEST_F(ReplicaSetTest, ARequestIsTakenAsAWholeOrNotAtAll) {
+TEST_F(ReplicaSetTest, ARequestGoesWhereThereIsRoomAsAWholeOrNotAtAll) {
   options_.limits.mode = BatchingMode::kOneAtATime;
   options_.limits.max_queue_length = 4;
   scripted_.before = door_.Hold();
   Start(2);
+  // Each worker holds one; the first's has many rows.
   auto wide = Submit(1, /*beams=*/4);
-  auto four = Submit(4);  // the second replica's queue has room for one more at most
+  door_.WaitForArrivals(1);
+  auto four = Submit(4);
+  door_.WaitForArrivals(2);
   ASSERT_THAT(Work(), ElementsAre(4, 4));
+  auto two = Submit(2);
+  ASSERT_THAT(Work(), ElementsAre(5, 5));  // now the second's queue is full, and the first's has room for three
+
   absl::Status status;
-  auto refused = Submit(5, &status);
+  auto refused = Submit(4, &status);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-  EXPECT_THAT(Work(), ElementsAre(4, 4));
+  EXPECT_THAT(
+      std::string(status.message()),
+      HasSubstr("5 sequences wait, this request adds 4, the limit is 8 (max_queue_length of each of 2 replicas)"));
+  EXPECT_THAT(Work(), ElementsAre(5, 5));
   for (auto& answer : refused) EXPECT_THROW(answer.get(), std::future_error);  // `done` is gone, uncalled
 
-  // What the first had set aside is free again.
-  std::vector<SequenceRequest> three;
-  absl::BlockingCounter missing(3);
-  for (int i = 0; i < 3; ++i) {
-    three.push_back(Request(2));
-    three.back().done = [&missing](const Result& result) {
-      EXPECT_TRUE(result.ok());
-      missing.DecrementCount();
-    };
-  }
-  EXPECT_TRUE(set_->replica(0).Submit(std::move(three)).ok());
+  auto three = Submit(3);
+  EXPECT_THAT(Work(), ElementsAre(8, 5));
+  Submit(1, &status);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
   door_.Open();
-  missing.Wait();
-  EXPECT_TRUE(wide[0].get().ok());
-  for (auto& answer : four) EXPECT_TRUE(answer.get().ok());
+  for (auto* answers : {&wide, &four, &two, &three}) {
+    for (auto& answer : *answers) EXPECT_TRUE(answer.get().ok());
+  }
+}
+
+TEST_F(ReplicaSetTest, WhatCouldNeverWaitIsRefusedWhateverTheLoad) {
+  options_.limits.max_queue_length = 4;
+  Start(3);
+  absl::Status status;
+  Submit(5, &status);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("a request of 5 sequences can never be queued: the limit is 4"));
 }
 
 TEST_F(ReplicaSetTest, TheSequenceAtFaultIsNamedByItsPlaceInTheRequest) {
   Start(2);
   std::vector<SequenceRequest> requests;
   for (int i = 0; i < 4; ++i) {
-    requests.push_back(Request(i == 3 ? 0 : 2));
+    requests.push_back(Request(i >= 2 ? 0 : 2));
     requests.back().done = [](const Result&) { ADD_FAILURE() << "done of a refused request"; };
   }
   const absl::Status status = set_->Submit(std::move(requests));
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("sequence 3"), HasSubstr("empty")));
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("sequence 2"), HasSubstr("empty")));
   EXPECT_THAT(Work(), ElementsAre(0, 0));
 }
 
@@ -191,8 +212,9 @@ TEST_F(ReplicaSetTest, PairsAreShared) {
 }
 
 TEST_F(ReplicaSetTest, ACancellationReachesAllItsSequences) {
+  scripted_.before = door_.Hold();
   Start(2);
-  const auto cancelled = std::make_shared<std::atomic<bool>>(true);
+  const auto cancelled = std::make_shared<std::atomic<bool>>(false);
   std::vector<std::future<Result>> answers;
   std::vector<SequenceRequest> requests;
   for (int i = 0; i < 4; ++i) {
@@ -203,7 +225,10 @@ TEST_F(ReplicaSetTest, ACancellationReachesAllItsSequences) {
     requests.back().done = [promise](Result result) { promise->set_value(std::move(result)); };
   }
   ASSERT_TRUE(set_->Submit(std::move(requests)).ok());
+  door_.WaitForArrivals(2);
+  *cancelled = true;
   set_->NotifyCancelled();
+  door_.Open();
   for (auto& answer : answers) EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kCancelled);
 }
 
@@ -217,17 +242,56 @@ TEST_F(ReplicaSetTest, ADrainedSetTakesNothingMore) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
 }
 
+TEST_F(ReplicaSetTest, TheEndFailsWhatIsLeft) {
+  options_.limits.mode = BatchingMode::kOneAtATime;
+  scripted_.before = door_.Hold();
+  Start(2);
+  auto answers = Submit(6);
+  door_.WaitForArrivals(2);
+  std::thread end([this] { set_.reset(); });
+  door_.Open();
+  end.join();
+  for (auto& answer : answers) {
+    const Result result = answer.get();
+    EXPECT_TRUE(result.ok() || absl::IsUnavailable(result.status())) << result.status();
+  }
+}
+
+TEST_F(ReplicaSetTest, ADoneMayDestroyItsSet) {
+  Start(3);
+  std::unique_ptr<ReplicaSet> set = std::move(set_);
+  Door submitted;
+  Door answered;
+  answered.Open();
+  std::vector<SequenceRequest> requests;
+  for (int i = 0; i < 6; ++i) {
+    requests.push_back(Request(2));
+    requests.back().done = [&, i](const Result&) {
+      submitted.Pass();
+      if (i == 0) set.reset();
+      answered.Pass();
+    };
+  }
+  ASSERT_TRUE(set->Submit(std::move(requests)).ok());
+  submitted.Open();
+  answered.WaitForArrivals(6);
+}
+
 TEST_F(ReplicaSetTest, ManyThreadsSubmitAtTheSameTime) {
-  options_.limits.max_queue_length = 64;
+  options_.limits.max_queue_length = 8;
+  options_.limits.max_rows = 4;
+  scripted_.before = door_.Hold();
   Start(3);
   constexpr int kThreads = 8;
   constexpr int kRequests = 200;
   std::atomic<int> answered = 0;
   std::atomic<int> accepted = 0;
+  std::atomic<int> refused = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int r = 0; r < kRequests; ++r) {
+        if (t == 0 && r == kRequests / 2) door_.Open();
         std::vector<SequenceRequest> requests;
         for (int i = 0; i <= (t + r) % 5; ++i) {
           requests.push_back(Request(1));
@@ -237,7 +301,7 @@ TEST_F(ReplicaSetTest, ManyThreadsSubmitAtTheSameTime) {
           };
         }
         const int size = static_cast<int>(requests.size());
-        if (set_->Submit(std::move(requests)).ok()) accepted += size;
+        (set_->Submit(std::move(requests)).ok() ? accepted : refused) += size;
       }
     });
   }
@@ -245,6 +309,7 @@ TEST_F(ReplicaSetTest, ManyThreadsSubmitAtTheSameTime) {
   EXPECT_TRUE(set_->Drain(absl::InfiniteFuture()));
   EXPECT_EQ(answered, accepted);
   EXPECT_GT(accepted, 0);
+  EXPECT_GT(refused, 0);  // before the door was opened one thread alone had asked for far more than there is room for
   EXPECT_THAT(Work(), ElementsAre(0, 0, 0));
 }
 

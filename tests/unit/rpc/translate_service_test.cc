@@ -5,6 +5,8 @@
 #include <grpcpp/generic/generic_stub.h>
 
 #include <chrono>
+#include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -57,7 +59,13 @@ TEST_F(TranslateServiceTest, TranslatesTextsInTheirOrder) {
 TEST_F(TranslateServiceTest, SeveralReplicasAnswerOneCall) {
   ModelSettings settings = FakeSettings("student");
   settings.replicas = 3;
-  AddModel(settings);
+  std::mutex mutex;
+  std::set<std::thread::id> workers;
+  AddModel(settings, {.before = [&](const engine::Call&) {
+             const std::lock_guard lock(mutex);
+             workers.insert(std::this_thread::get_id());
+             return absl::OkStatus();
+           }});
   Start();
   std::vector<std::string> texts;
   for (int i = 0; i < 20; ++i) texts.push_back(std::string(1 + i % 3, 'a') + " small house");
@@ -66,6 +74,8 @@ TEST_F(TranslateServiceTest, SeveralReplicasAnswerOneCall) {
   ASSERT_TRUE(status.ok()) << status.error_message();
   ASSERT_THAT(response.results(), SizeIs(20));
   for (int i = 0; i < 20; ++i) EXPECT_EQ(response.results(i).translation().text(), texts[i]);
+  const std::lock_guard lock(mutex);
+  EXPECT_THAT(workers, SizeIs(3));
 }
 
 TEST_F(TranslateServiceTest, OneBadTextDoesNotLoseTheOthers) {

@@ -1,4 +1,5 @@
 // Executors on one copy of the weights, each on a thread of its own.
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -8,15 +9,16 @@
 namespace petit::torch_executor {
 namespace {
 
-class SharedWeightsTest : public testing::TestWithParam<Precision> {};
-
-TEST_P(SharedWeightsTest, ExecutorsDoNotDisturbOneAnother) {
+void ExpectUndisturbed(const checkpoint::Checkpoint& checkpoint, Precision precision) {
+  SetTorchThreads(1);
   const std::vector<Ids> sources = {{5, 9, 200, 17, 1}, {42, 1}, {7, 7, 7, 7, 7, 7, 7, 7, 7, 1}};
   decoding::DecodingOptions options;
   options.max_new_tokens = 20;
   options.num_beams = 3;
-  const auto expected = Decode(*MakeTiny("v1_1", {.precision = GetParam()}), sources, options);
-  auto executors = MakeTorchExecutors(OpenTiny("v1_1"), {.precision = GetParam()}, 3);
+  auto alone = MakeTorchExecutor(checkpoint, {.precision = precision});
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  const auto expected = Decode(**alone, sources, options);
+  auto executors = MakeTorchExecutors(checkpoint, {.precision = precision}, 3);
   ASSERT_TRUE(executors.ok()) << executors.status();
   ASSERT_EQ(executors->size(), 3U);
   std::vector<std::thread> threads;
@@ -34,6 +36,17 @@ TEST_P(SharedWeightsTest, ExecutorsDoNotDisturbOneAnother) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+class SharedWeightsTest : public testing::TestWithParam<Precision> {};
+
+TEST_P(SharedWeightsTest, ExecutorsDoNotDisturbOneAnother) { ExpectUndisturbed(OpenTiny("v1_1"), GetParam()); }
+
+// Has layers that are kept in oneDNN's layout in FP32, too.
+TEST_P(SharedWeightsTest, ExecutorsOfALargerModelDoNotEither) {
+  auto teacher = checkpoint::Checkpoint::Open(std::string(PETIT_SOURCE_DIR) + "/deploy/demo/models/teacher");
+  ASSERT_TRUE(teacher.ok()) << teacher.status();
+  ExpectUndisturbed(*teacher, GetParam());
 }
 
 INSTANTIATE_TEST_SUITE_P(Each, SharedWeightsTest,

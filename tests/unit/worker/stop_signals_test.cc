@@ -28,20 +28,6 @@ TEST_P(StopSignalsTest, ASignalStopsWhoAsksInAnyThreadAndAgain) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
-TEST(HangUpTest, StopsNothing) {
-  const pid_t child = fork();
-  if (child == 0) {
-    HoldStopSignals();
-    std::signal(SIGHUP, SIG_IGN);
-    kill(getpid(), SIGHUP);
-    _exit(StopRequested() ? 1 : 0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
-}
-
 INSTANTIATE_TEST_SUITE_P(Each, StopSignalsTest, testing::Values(SIGTERM, SIGINT));
 
 }  // namespace
