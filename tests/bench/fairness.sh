@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a flooding client does to a polite one: tests/bench/fairness.sh [SECONDS] [BIN] [RATE] [ROUNDS]. Two servers, each
-# with the demo's teacher, room for 32 rows and a queue of 64; the polite client sends RATE texts a second (6), whatever
+# What a flooding client does to a polite one: tests/bench/fairness.sh [SECONDS] [BIN] [RATE] [ROUNDS] [REPLICAS].
+# Two servers, each with the demo's teacher in REPLICAS (1) replicas, room for 32 rows and a queue of 64; the polite client sends RATE texts a second (6), whatever
 # comes back (open loop, Poisson). Its latency in turn, SECONDS (15) each, ROUNDS (4) times over, since machines change
 # their speed; the table has the medians of the rounds:
 #   alone       nobody else is there
@@ -16,6 +16,7 @@ seconds=${1:-15}
 bin=${2:-build/release/bin}
 rate=${3:-6}
 rounds=${4:-4}
+replicas=${5:-1}
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 
@@ -28,7 +29,7 @@ listen: "127.0.0.1:0"
 log_level: LOG_LEVEL_WARNING
 auth { clients_file: "clients.textproto" }
 model { name: "teacher" checkpoint: "$PWD/deploy/demo/models/teacher"
-  batching { max_rows: 32 max_queue_length: 64 $1 }
+  replicas: $replicas batching { max_rows: 32 max_queue_length: 64 $1 }
   prompt { source: "en" target: "fr" prefix: "translate English to French: " } }
 END
   rm -f "$work/out"
