@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a flooding client does to a polite one: tests/bench/fairness.sh [SECONDS] [BIN] [RATE] [ROUNDS] [REPLICAS].
-# Two servers, each with the demo's teacher in REPLICAS (1) replicas, room for 32 rows and a queue of 64; the polite client sends RATE texts a second (6), whatever
-# comes back (open loop, Poisson). Its latency in turn, SECONDS (15) each, ROUNDS (4) times over, since machines change
+# Two servers, each with the demo's teacher in REPLICAS (1) replicas, room for 32 rows and a queue of 64 in each; the polite
+# client sends RATE texts a second (6), whatever comes back (open loop, Poisson). Its latency in turn, SECONDS (15) each, ROUNDS (4) times over, since machines change
 # their speed; the table has the medians of the rounds:
 #   alone       nobody else is there
 #   equal load  another client keeps 28 texts in flight: the replica decodes as much as in a flood, and nobody queues
