@@ -25,7 +25,8 @@ HERE = pathlib.Path(__file__).parent
 MIB = 1 << 20
 
 # As little capacity as there can be: a row at a time, and long outputs.
-NARROW = "batching { max_rows: 1 max_queue_length: 16 } decoding { max_new_tokens: 64 }"
+# One text at a time, with so much work that the machine can refuse ten times as many (with the generator beside it).
+NARROW = "batching { max_rows: 4 max_queue_length: 16 } decoding { max_new_tokens: 64 num_beams: 4 }"
 LONG = {"max_new_tokens": 200, "min_new_tokens": 199}
 
 TRANSLATE = b"/petit.v1.TranslationService/Translate"
