@@ -55,7 +55,6 @@ absl::StatusOr<std::vector<std::unique_ptr<QueuedSequence>>> Intake::Prepare(
   const Flow flow = requests[0].flow;
   std::vector<std::unique_ptr<QueuedSequence>> queued;
   queued.reserve(requests.size());
-  Load load;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     SequenceRequest& request = requests[i];
     if (absl::Status status = ValidateSequence(request, executor_.info()); !status.ok()) {
@@ -72,12 +71,29 @@ absl::StatusOr<std::vector<std::unique_ptr<QueuedSequence>>> Intake::Prepare(
     if (absl::Status status = CheckCouldFit(*sequence, options_.limits); !status.ok()) {
       return Refuse("too_large", AtIndex(i, requests.size(), status));
     }
-    ++load.length;
-    load.bytes += sequence->queue_bytes;
     queued.push_back(std::move(sequence));
   }
-  if (absl::Status status = CheckCouldWait("sequences", load); !status.ok()) return status;
+  if (absl::Status status = CheckCouldWait("sequences", LoadOf(queued)); !status.ok()) return status;
   return queued;
+}
+
+Intake::Load Intake::LoadOf(const std::vector<std::unique_ptr<QueuedSequence>>& sequences) {
+  Load load;
+  for (const auto& sequence : sequences) {
+    ++load.length;
+    load.bytes += sequence->queue_bytes;
+  }
+  return load;
+}
+
+absl::StatusOr<std::vector<std::unique_lock<std::mutex>>> Intake::Enter(absl::Span<Intake* const> intakes) {
+  std::vector<std::unique_lock<std::mutex>> locks;
+  locks.reserve(intakes.size());
+  for (Intake* intake : intakes) locks.emplace_back(intake->mutex_);
+  for (const Intake* intake : intakes) {
+    if (intake->stopping_) return intake->Refuse("stopping", StoppingError());
+  }
+  return locks;
 }
 
 absl::Status Intake::Add(absl::Span<Intake* const> intakes, std::vector<SequenceRequest> requests,
@@ -86,12 +102,8 @@ absl::Status Intake::Add(absl::Span<Intake* const> intakes, std::vector<Sequence
   auto queued = intakes[0]->Prepare(std::move(requests));
   if (!queued.ok()) return queued.status();
 
-  std::vector<std::unique_lock<std::mutex>> locks;
-  locks.reserve(intakes.size());
-  for (Intake* intake : intakes) locks.emplace_back(intake->mutex_);
-  for (Intake* intake : intakes) {
-    if (intake->stopping_) return intake->Refuse("stopping", StoppingError());
-  }
+  const auto locks = Enter(intakes);
+  if (!locks.ok()) return locks.status();
   std::vector<Intake*> places;
   places.reserve(queued->size());
   for (const auto& sequence : *queued) {
@@ -106,12 +118,7 @@ absl::Status Intake::Add(absl::Span<Intake* const> intakes, std::vector<Sequence
       places[i]->work_ -= sequence.rows;
       Remove(sequence.request.flow, sequence.queue_bytes, &places[i]->waiting_);
     }
-    Load load;
-    for (const auto& sequence : *queued) {
-      ++load.length;
-      load.bytes += sequence->queue_bytes;
-    }
-    return Full(intakes, &Intake::waiting_, "sequences", load);
+    return Full(intakes, &Intake::waiting_, "sequences", LoadOf(*queued));
   }
   for (std::size_t i = 0; i < places.size(); ++i) places[i]->sequences_.push_back(std::move((*queued)[i]));
   if (chosen != nullptr) chosen->assign(intakes.size(), false);
@@ -138,12 +145,8 @@ absl::Status Intake::AddScore(absl::Span<Intake* const> intakes, ScoreRequest re
   const Load load = {.length = 1, .bytes = queued->queue_bytes};
   if (absl::Status status = first.CheckCouldWait("pairs to score", load); !status.ok()) return status;
 
-  std::vector<std::unique_lock<std::mutex>> locks;
-  locks.reserve(intakes.size());
-  for (Intake* intake : intakes) locks.emplace_back(intake->mutex_);
-  for (Intake* intake : intakes) {
-    if (intake->stopping_) return intake->Refuse("stopping", StoppingError());
-  }
+  const auto locks = Enter(intakes);
+  if (!locks.ok()) return locks.status();
   Intake* place = Place(intakes, &Intake::waiting_scores_, queued->request.flow, queued->queue_bytes);
   if (place == nullptr) return Full(intakes, &Intake::waiting_scores_, "pairs to score", load);
   ++place->work_;

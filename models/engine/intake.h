@@ -79,6 +79,10 @@ class Intake {
 
   // Checked, sized and of one flow.
   absl::StatusOr<std::vector<std::unique_ptr<QueuedSequence>>> Prepare(std::vector<SequenceRequest> requests) const;
+  static Load LoadOf(const std::vector<std::unique_ptr<QueuedSequence>>& sequences);
+  // Locks all; UNAVAILABLE where one is stopping.
+  static absl::StatusOr<std::vector<std::unique_lock<std::mutex>>> Enter(absl::Span<Intake* const> intakes)
+      ABSL_NO_THREAD_SAFETY_ANALYSIS;
   // INVALID_ARGUMENT for what could not even wait alone.
   absl::Status CheckCouldWait(const char* what, const Load& request) const;
   // The intake with the least work whose line has room; null: none has.

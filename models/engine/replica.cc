@@ -2,13 +2,11 @@
 
 #include <chrono>
 #include <condition_variable>
-#include <cstddef>
 #include <mutex>
 #include <thread>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "models/engine/intake.h"
 
 namespace petit::engine {
 
@@ -79,45 +77,28 @@ void Replica::Stop() {
 }
 
 absl::Status Replica::Submit(SequenceRequest request) {
-  std::vector<SequenceRequest> one;
-  one.push_back(std::move(request));
-  return Submit(std::move(one));
-}
-
-absl::Status Replica::Submit(std::vector<SequenceRequest> requests) { return Submit({this}, std::move(requests)); }
-
-absl::Status Replica::SubmitScore(ScoreRequest request) { return SubmitScore({this}, std::move(request)); }
-
-absl::Status Replica::Submit(absl::Span<Replica* const> replicas, std::vector<SequenceRequest> requests) {
-  std::vector<bool> chosen;
-  absl::Status status = Intake::Add(Intakes(replicas), std::move(requests), &chosen);
-  Wake(replicas, chosen);
+  absl::Status status = impl_->loop.Enqueue(std::move(request));
+  if (status.ok()) Wake();
   return status;
 }
 
-absl::Status Replica::SubmitScore(absl::Span<Replica* const> replicas, ScoreRequest request) {
-  std::vector<bool> chosen;
-  absl::Status status = Intake::AddScore(Intakes(replicas), std::move(request), &chosen);
-  Wake(replicas, chosen);
+absl::Status Replica::Submit(std::vector<SequenceRequest> requests) {
+  absl::Status status = impl_->loop.Enqueue(std::move(requests));
+  if (status.ok()) Wake();
   return status;
 }
 
-std::vector<Intake*> Replica::Intakes(absl::Span<Replica* const> replicas) {
-  std::vector<Intake*> intakes;
-  intakes.reserve(replicas.size());
-  for (Replica* replica : replicas) intakes.push_back(replica->impl_->loop.intake());
-  return intakes;
+absl::Status Replica::SubmitScore(ScoreRequest request) {
+  absl::Status status = impl_->loop.EnqueueScore(std::move(request));
+  if (status.ok()) Wake();
+  return status;
 }
 
-void Replica::Wake(absl::Span<Replica* const> replicas, const std::vector<bool>& chosen) {
-  for (std::size_t i = 0; i < chosen.size(); ++i) {
-    if (chosen[i]) replicas[i]->impl_->Wake();
-  }
-}
+Intake* Replica::intake() { return impl_->loop.intake(); }
 
 std::int64_t Replica::work() const { return impl_->loop.work(); }
 
-void Replica::NotifyCancelled() { impl_->Wake(); }
+void Replica::Wake() { impl_->Wake(); }
 
 bool Replica::Drain(absl::Time deadline) {
   impl_->loop.StopAccepting();

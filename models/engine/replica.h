@@ -143,12 +143,6 @@ class Replica {
   absl::Status Submit(SequenceRequest request);
   absl::Status Submit(std::vector<SequenceRequest> requests);
   absl::Status SubmitScore(ScoreRequest request);
-  // For several replicas of one model with the same limits: each sequence goes to the one with the least work among
-  // those whose queue has room for it, all of them or none. Whoever names several replicas names them in the same
-  // order.
-  static absl::Status Submit(absl::Span<Replica* const> replicas, std::vector<SequenceRequest> requests);
-  static absl::Status SubmitScore(absl::Span<Replica* const> replicas, ScoreRequest request);
-
   // As ReplicaLoop::work.
   std::int64_t work() const;
 
@@ -156,9 +150,12 @@ class Replica {
   // fails with UNAVAILABLE.
   void Stop();
 
-  // Wakes the worker so that it notices a cancellation at once. A worker that is busy notices before its next step
-  // even without this call.
-  void NotifyCancelled();
+  // Makes the worker look at once for what was cancelled, and for what came by way of intake(). A worker that is busy
+  // looks before its next step even without this call.
+  void Wake();
+
+  // As ReplicaLoop::intake.
+  Intake* intake();
 
   // Refuses newcomers, then waits until all accepted work is done or the deadline (of the system's clock) has
   // passed; true if all is done. Not from a `done`.
@@ -167,9 +164,6 @@ class Replica {
   const ExecutorInfo& info() const;
 
  private:
-  static std::vector<Intake*> Intakes(absl::Span<Replica* const> replicas);
-  static void Wake(absl::Span<Replica* const> replicas, const std::vector<bool>& chosen);
-
   struct Impl;
   std::shared_ptr<Impl> impl_;  // the worker holds it too
 };

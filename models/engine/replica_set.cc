@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "models/engine/intake.h"
+
 namespace petit::engine {
 namespace {
 
@@ -13,14 +15,14 @@ std::vector<std::unique_ptr<Replica>> Alone(std::unique_ptr<Replica> replica) {
 
 }  // namespace
 
-ReplicaSet::ReplicaSet(std::vector<std::unique_ptr<Replica>> replicas) : owned_(std::move(replicas)) {
-  for (const auto& replica : owned_) replicas_.push_back(replica.get());
+ReplicaSet::ReplicaSet(std::vector<std::unique_ptr<Replica>> replicas) : replicas_(std::move(replicas)) {
+  for (const auto& replica : replicas_) intakes_.push_back(replica->intake());
 }
 
 ReplicaSet::ReplicaSet(std::unique_ptr<Replica> replica) : ReplicaSet(Alone(std::move(replica))) {}
 
 ReplicaSet::~ReplicaSet() {
-  for (Replica* replica : replicas_) replica->Stop();  // all, before any is waited for
+  for (const auto& replica : replicas_) replica->Stop();  // all, before any is waited for
 }
 
 absl::Status ReplicaSet::Submit(SequenceRequest request) {
@@ -30,22 +32,34 @@ absl::Status ReplicaSet::Submit(SequenceRequest request) {
 }
 
 absl::Status ReplicaSet::Submit(std::vector<SequenceRequest> requests) {
-  return Replica::Submit(replicas_, std::move(requests));
+  std::vector<bool> chosen;
+  absl::Status status = Intake::Add(intakes_, std::move(requests), &chosen);
+  WakeChosen(chosen);
+  return status;
 }
 
 absl::Status ReplicaSet::SubmitScore(ScoreRequest request) {
-  return Replica::SubmitScore(replicas_, std::move(request));
+  std::vector<bool> chosen;
+  absl::Status status = Intake::AddScore(intakes_, std::move(request), &chosen);
+  WakeChosen(chosen);
+  return status;
+}
+
+void ReplicaSet::WakeChosen(const std::vector<bool>& chosen) {
+  for (std::size_t i = 0; i < chosen.size(); ++i) {
+    if (chosen[i]) replicas_[i]->Wake();
+  }
 }
 
 void ReplicaSet::NotifyCancelled() {
-  for (Replica* replica : replicas_) replica->NotifyCancelled();
+  for (const auto& replica : replicas_) replica->Wake();
 }
 
 bool ReplicaSet::Drain(absl::Time deadline) {
   // None may take what another one has refused.
-  for (Replica* replica : replicas_) replica->Drain(absl::InfinitePast());
+  for (const auto& replica : replicas_) replica->Drain(absl::InfinitePast());
   bool done = true;
-  for (Replica* replica : replicas_) done = replica->Drain(deadline) && done;
+  for (const auto& replica : replicas_) done = replica->Drain(deadline) && done;
   return done;
 }
 

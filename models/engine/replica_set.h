@@ -38,8 +38,10 @@ class ReplicaSet {
   bool Drain(absl::Time deadline);
 
  private:
-  std::vector<std::unique_ptr<Replica>> owned_;
-  std::vector<Replica*> replicas_;  // the same
+  void WakeChosen(const std::vector<bool>& chosen);
+
+  std::vector<std::unique_ptr<Replica>> replicas_;
+  std::vector<Intake*> intakes_;  // theirs, in their order
 };
 
 }  // namespace petit::engine

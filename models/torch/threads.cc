@@ -38,8 +38,9 @@ int TorchThreads() {
   return set > 0 ? set : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-int ThreadsFor(std::int64_t weight_bytes) {
-  return static_cast<int>(std::clamp<std::int64_t>(weight_bytes / kWeightBytesOfAThread, 1, TorchThreads()));
+int ThreadsFor(std::int64_t weight_bytes, int replicas) {
+  const int share = std::max(1, TorchThreads() / replicas);
+  return static_cast<int>(std::clamp<std::int64_t>(weight_bytes / kWeightBytesOfAThread, 1, share));
 }
 
 WithThreads::WithThreads(int threads) : openmp_before_(OpenMpThreads()), mkl_before_(SetMklThreads(threads)) {

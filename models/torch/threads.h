@@ -9,10 +9,10 @@ namespace petit::torch_executor {
 // What SetTorchThreads has set; the number of cores before.
 int TorchThreads();
 
-// One for each 64 MiB of weights, at least one and at most TorchThreads(): a decoder step reads all weights once, and
-// what is left for each thread must be worth its waking. Threads that wait for work spin, and take the processor from
-// the server's others.
-int ThreadsFor(std::int64_t weight_bytes);
+// Of each of a model's replicas: one for each 64 MiB of weights, at least one and at most its share of TorchThreads().
+// A decoder step reads all weights once, and what is left for each thread must be worth its waking. Threads that wait
+// for work spin, and take the processor from the server's others.
+int ThreadsFor(std::int64_t weight_bytes, int replicas);
 
 // While it lives the calling thread computes with so many; OpenMP and MKL keep that by thread.
 class WithThreads {

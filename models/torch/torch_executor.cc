@@ -1,6 +1,5 @@
 #include "models/torch/torch_executor.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -111,9 +110,7 @@ absl::StatusOr<std::vector<std::unique_ptr<engine::Executor>>> MakeTorchExecutor
         .parameters = checkpoint.parameters(),
         .weight_bytes = weights->weight_bytes,
     };
-    const int threads = options.threads > 0
-                            ? options.threads
-                            : std::min(ThreadsFor(weights->weight_bytes), std::max(1, TorchThreads() / count));
+    const int threads = options.threads > 0 ? options.threads : ThreadsFor(weights->weight_bytes, count);
     for (int i = 0; i < count; ++i) {
       executors.push_back(std::make_unique<TorchExecutor>(weights, info, threads, options.force_generic_attention));
     }

@@ -4,8 +4,8 @@
 
 namespace petit::worker {
 
-// The signals stay pending until somebody asks; no handler ever runs. It must not: LibTorch 2.11's oneDNN lets its GEMM
-// kernels' stack pointer point into the heap, and the kernel would write the handler's frame over what lies below it
+// The signals stay pending until somebody asks, and no handler runs. None may: while LibTorch 2.11's oneDNN multiplies,
+// the stack pointer can point into the heap, and Linux would write the handler's frame over what lies below it
 // (oneDNN's issue 4845).
 
 // To be called before any other thread is made, so that all of them leave the signals alone.

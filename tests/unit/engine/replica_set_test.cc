@@ -1,14 +1,13 @@
 // Several replicas of one model. Executors hold their workers at a known place, so that what waits where is known.
 #include "models/engine/replica_set.h"
 
-#include <condition_variable>
 #include <future>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "absl/synchronization/blocking_counter.h"
+#include "tests/unit/engine/gate.h"
 #include "tests/unit/engine/loop_fixture.h"
 
 namespace petit::engine {
@@ -19,38 +18,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 using Result = absl::StatusOr<SequenceResult>;
-
-// Calls wait at it until it is opened.
-class Door {
- public:
-  std::function<absl::Status(const Call&)> Hold() {
-    return [this](const Call&) {
-      Pass();
-      return absl::OkStatus();
-    };
-  }
-  void Pass() {
-    std::unique_lock lock(mutex_);
-    ++arrived_;
-    changed_.notify_all();
-    changed_.wait(lock, [this] { return open_; });
-  }
-  void WaitForArrivals(int calls) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this, calls] { return arrived_ >= calls; });
-  }
-  void Open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int arrived_ = 0;
-  bool open_ = false;
-};
 
 class ReplicaSetTest : public ::testing::Test {
  protected:
@@ -65,7 +32,7 @@ class ReplicaSetTest : public ::testing::Test {
     }
     set_ = std::make_unique<ReplicaSet>(std::move(replicas));
   }
-  ~ReplicaSetTest() override { door_.Open(); }
+  ~ReplicaSetTest() override { gate_.Open(); }
 
   static SequenceRequest Request(int length, TokenId id = 7, int beams = 1) {
     SequenceRequest request;
@@ -101,7 +68,7 @@ class ReplicaSetTest : public ::testing::Test {
     return work;
   }
 
-  Door door_;
+  Gate gate_;
   ScriptedOptions scripted_;
   ReplicaOptions options_;
   std::vector<std::shared_ptr<CallLog>> logs_;
@@ -109,7 +76,7 @@ class ReplicaSetTest : public ::testing::Test {
 };
 
 TEST_F(ReplicaSetTest, WhoHasLeastWorkGetsTheNext) {
-  scripted_.before = door_.Hold();
+  scripted_.before = gate_.At();
   Start(3);
   auto beams = Submit(1, /*beams=*/4);
   EXPECT_THAT(Work(), ElementsAre(4, 0, 0));
@@ -118,7 +85,7 @@ TEST_F(ReplicaSetTest, WhoHasLeastWorkGetsTheNext) {
   EXPECT_THAT(Work(), ElementsAre(4, 1, 1));
   auto many = Submit(9);
   EXPECT_THAT(Work(), ElementsAre(5, 5, 5));
-  door_.Open();
+  gate_.Open();
   for (auto& answer : many) EXPECT_TRUE(answer.get().ok());
   EXPECT_TRUE(set_->Drain(absl::InfiniteFuture()));
   EXPECT_THAT(Work(), ElementsAre(0, 0, 0));
@@ -138,13 +105,13 @@ TEST_F(ReplicaSetTest, EachSequenceGetsItsOwnAnswer) {
 TEST_F(ReplicaSetTest, ARequestGoesWhereThereIsRoomAsAWholeOrNotAtAll) {
   options_.limits.mode = BatchingMode::kOneAtATime;
   options_.limits.max_queue_length = 4;
-  scripted_.before = door_.Hold();
+  scripted_.before = gate_.At();
   Start(2);
   // Each worker holds one; the first's has many rows.
   auto wide = Submit(1, /*beams=*/4);
-  door_.WaitForArrivals(1);
+  gate_.WaitForArrivals(1);
   auto four = Submit(4);
-  door_.WaitForArrivals(2);
+  gate_.WaitForArrivals(2);
   ASSERT_THAT(Work(), ElementsAre(4, 4));
   auto two = Submit(2);
   ASSERT_THAT(Work(), ElementsAre(5, 5));  // now the second's queue is full, and the first's has room for three
@@ -162,7 +129,7 @@ TEST_F(ReplicaSetTest, ARequestGoesWhereThereIsRoomAsAWholeOrNotAtAll) {
   EXPECT_THAT(Work(), ElementsAre(8, 5));
   Submit(1, &status);
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
-  door_.Open();
+  gate_.Open();
   for (auto* answers : {&wide, &four, &two, &three}) {
     for (auto& answer : *answers) EXPECT_TRUE(answer.get().ok());
   }
@@ -191,7 +158,7 @@ TEST_F(ReplicaSetTest, TheSequenceAtFaultIsNamedByItsPlaceInTheRequest) {
 }
 
 TEST_F(ReplicaSetTest, PairsAreShared) {
-  scripted_.before = door_.Hold();
+  scripted_.before = gate_.At();
   Start(2);
   absl::BlockingCounter missing(4);
   for (int i = 0; i < 4; ++i) {
@@ -205,14 +172,14 @@ TEST_F(ReplicaSetTest, PairsAreShared) {
     ASSERT_TRUE(set_->SubmitScore(std::move(request)).ok());
   }
   EXPECT_THAT(Work(), ElementsAre(2, 2));
-  door_.Open();
+  gate_.Open();
   missing.Wait();
   EXPECT_TRUE(set_->Drain(absl::InfiniteFuture()));
   EXPECT_THAT(Work(), ElementsAre(0, 0));
 }
 
 TEST_F(ReplicaSetTest, ACancellationReachesAllItsSequences) {
-  scripted_.before = door_.Hold();
+  scripted_.before = gate_.At();
   Start(2);
   const auto cancelled = std::make_shared<std::atomic<bool>>(false);
   std::vector<std::future<Result>> answers;
@@ -225,10 +192,10 @@ TEST_F(ReplicaSetTest, ACancellationReachesAllItsSequences) {
     requests.back().done = [promise](Result result) { promise->set_value(std::move(result)); };
   }
   ASSERT_TRUE(set_->Submit(std::move(requests)).ok());
-  door_.WaitForArrivals(2);
+  gate_.WaitForArrivals(2);
   *cancelled = true;
   set_->NotifyCancelled();
-  door_.Open();
+  gate_.Open();
   for (auto& answer : answers) EXPECT_EQ(answer.get().status().code(), absl::StatusCode::kCancelled);
 }
 
@@ -244,12 +211,12 @@ TEST_F(ReplicaSetTest, ADrainedSetTakesNothingMore) {
 
 TEST_F(ReplicaSetTest, TheEndFailsWhatIsLeft) {
   options_.limits.mode = BatchingMode::kOneAtATime;
-  scripted_.before = door_.Hold();
+  scripted_.before = gate_.At();
   Start(2);
   auto answers = Submit(6);
-  door_.WaitForArrivals(2);
+  gate_.WaitForArrivals(2);
   std::thread end([this] { set_.reset(); });
-  door_.Open();
+  gate_.Open();
   end.join();
   for (auto& answer : answers) {
     const Result result = answer.get();
@@ -260,8 +227,8 @@ TEST_F(ReplicaSetTest, TheEndFailsWhatIsLeft) {
 TEST_F(ReplicaSetTest, ADoneMayDestroyItsSet) {
   Start(3);
   std::unique_ptr<ReplicaSet> set = std::move(set_);
-  Door submitted;
-  Door answered;
+  Gate submitted;
+  Gate answered;
   answered.Open();
   std::vector<SequenceRequest> requests;
   for (int i = 0; i < 6; ++i) {
@@ -280,7 +247,7 @@ TEST_F(ReplicaSetTest, ADoneMayDestroyItsSet) {
 TEST_F(ReplicaSetTest, ManyThreadsSubmitAtTheSameTime) {
   options_.limits.max_queue_length = 8;
   options_.limits.max_rows = 4;
-  scripted_.before = door_.Hold();
+  scripted_.before = gate_.At();
   Start(3);
   constexpr int kThreads = 8;
   constexpr int kRequests = 200;
@@ -291,7 +258,7 @@ TEST_F(ReplicaSetTest, ManyThreadsSubmitAtTheSameTime) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int r = 0; r < kRequests; ++r) {
-        if (t == 0 && r == kRequests / 2) door_.Open();
+        if (t == 0 && r == kRequests / 2) gate_.Open();
         std::vector<SequenceRequest> requests;
         for (int i = 0; i <= (t + r) % 5; ++i) {
           requests.push_back(Request(1));
@@ -309,7 +276,7 @@ TEST_F(ReplicaSetTest, ManyThreadsSubmitAtTheSameTime) {
   EXPECT_TRUE(set_->Drain(absl::InfiniteFuture()));
   EXPECT_EQ(answered, accepted);
   EXPECT_GT(accepted, 0);
-  EXPECT_GT(refused, 0);  // before the door was opened one thread alone had asked for far more than there is room for
+  EXPECT_GT(refused, 0);  // before the gate was opened one thread alone had asked for far more than there is room for
   EXPECT_THAT(Work(), ElementsAre(0, 0, 0));
 }
 

@@ -9,43 +9,13 @@
 #include <mutex>
 #include <thread>
 
+#include "tests/unit/engine/gate.h"
 #include "tests/unit/engine/loop_fixture.h"
 
 namespace petit::engine {
 namespace {
 
 using ::testing::ElementsAre;
-
-// Holds the worker in an executor call until it is opened.
-class Gate {
- public:
-  // For ScriptedOptions::before: stops each call of `kind`.
-  std::function<absl::Status(const Call&)> At(Call::Kind kind) {
-    return [this, kind](const Call& call) {
-      if (call.kind != kind) return absl::OkStatus();
-      std::unique_lock lock(mutex_);
-      ++arrived_;
-      changed_.notify_all();
-      changed_.wait(lock, [this] { return open_; });
-      return absl::OkStatus();
-    };
-  }
-  void WaitForArrival() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return arrived_ > 0; });
-  }
-  void Open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int arrived_ = 0;
-  bool open_ = false;
-};
 
 using Result = absl::StatusOr<SequenceResult>;
 
@@ -115,7 +85,7 @@ TEST_F(ReplicaTest, SubmitDoesNotWaitForTheStepInProgress) {
   scripted_.before = gate_.At(Call::Kind::kStep);
   Start();
   std::future<Result> first = Submit(Request(2));
-  gate_.WaitForArrival();
+  gate_.WaitForArrivals(1);
   std::future<Result> second = Submit(Request(2));  // would hang here
   gate_.Open();
   EXPECT_TRUE(first.get().ok());
@@ -129,9 +99,9 @@ TEST_F(ReplicaTest, ACancellationIsSeenBeforeTheNextStep) {
   request.cancelled = MakeCancelFlag();
   const CancelFlag flag = request.cancelled;
   std::future<Result> cancelled = Submit(request);
-  gate_.WaitForArrival();
+  gate_.WaitForArrivals(1);
   *flag = true;
-  replica_->NotifyCancelled();
+  replica_->Wake();
   gate_.Open();
   EXPECT_EQ(cancelled.get().status().code(), absl::StatusCode::kCancelled);
   EXPECT_EQ(log_->calls(Call::Kind::kStep).size(), 1U);
@@ -143,7 +113,7 @@ TEST_F(ReplicaTest, TheDestructorFailsWhatIsLeft) {
   Start();
   std::future<Result> active = Submit(Request(50));
   std::future<Result> waiting = Submit(Request(50));
-  gate_.WaitForArrival();
+  gate_.WaitForArrivals(1);
   std::thread destroyer([this] { replica_.reset(); });
   gate_.Open();
   destroyer.join();
@@ -157,7 +127,7 @@ TEST_F(ReplicaTest, DrainWaitsForTheAcceptedAndRefusesNewcomers) {
   scripted_.before = gate_.At(Call::Kind::kStep);
   Start();
   std::future<Result> accepted = Submit(Request(20));
-  gate_.WaitForArrival();
+  gate_.WaitForArrivals(1);
   std::future<bool> drained =
       std::async(std::launch::async, [this] { return replica_->Drain(absl::InfiniteFuture()); });
   // Until Drain has begun on its thread; a full queue is no answer yet.
@@ -178,7 +148,7 @@ TEST_F(ReplicaTest, DrainGivesUpAtItsDeadline) {
   scripted_.before = gate_.At(Call::Kind::kStep);
   Start();
   std::future<Result> accepted = Submit(Request(2));
-  gate_.WaitForArrival();
+  gate_.WaitForArrivals(1);
   EXPECT_FALSE(replica_->Drain(absl::Now()));
   EXPECT_FALSE(replica_->Drain(absl::InfinitePast()));
   gate_.Open();
@@ -249,7 +219,7 @@ TEST_F(ReplicaTest, EveryRequestIsAnsweredExactlyOnceWhateverHappens) {
 
           if (i % 3 == 0) {
             *flags[i] = true;
-            replica_->NotifyCancelled();
+            replica_->Wake();
           }
         }
       });

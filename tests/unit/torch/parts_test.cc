@@ -37,9 +37,19 @@ class Parts : public testing::Test {
 TEST_F(Parts, AModelHasAThreadForEach64MiBOfItsWeights) {
   SetTorchThreads(3);
   const std::pair<std::int64_t, int> expected[] = {{0, 1}, {64, 1}, {127, 1}, {128, 2}, {192, 3}, {3000, 3}};
-  for (const auto& [mebibytes, threads] : expected) EXPECT_EQ(ThreadsFor(mebibytes << 20), threads) << mebibytes;
+  for (const auto& [mebibytes, threads] : expected) EXPECT_EQ(ThreadsFor(mebibytes << 20, 1), threads) << mebibytes;
   SetTorchThreads(1);
-  EXPECT_EQ(ThreadsFor(std::int64_t{3} << 30), 1);
+  EXPECT_EQ(ThreadsFor(std::int64_t{3} << 30, 1), 1);
+}
+
+TEST_F(Parts, ReplicasShareTheThreadsOut) {
+  SetTorchThreads(8);
+  const std::pair<int, int> expected[] = {{1, 8}, {2, 4}, {3, 2}, {8, 1}, {9, 1}};
+  for (const auto& [replicas, threads] : expected) {
+    EXPECT_EQ(ThreadsFor(std::int64_t{3} << 30, replicas), threads) << replicas;
+  }
+  EXPECT_EQ(ThreadsFor(std::int64_t{128} << 20, 2), 2);
+  SetTorchThreads(1);
 }
 
 TEST_F(Parts, ThreadsAreBorrowedForAWhile) {
